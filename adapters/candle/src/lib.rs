@@ -1,0 +1,1 @@
+//! Local GGUF models run by candle in this process as an engine.

@@ -1,0 +1,1 @@
+//! DingTalk: events in, cards out.

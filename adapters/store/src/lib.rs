@@ -1,0 +1,1 @@
+//! Every store port on Postgres and on SQLite; the only crate with SQL.

@@ -1,0 +1,1 @@
+//! Neutral types, ports and all decisions of Magpie.

@@ -1,0 +1,1 @@
+//! Magpie, an enterprise chat bot service.
