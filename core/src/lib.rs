@@ -14,4 +14,5 @@ pub mod event;
 pub mod ids;
 pub mod inbox;
 pub mod platform;
+pub mod settings;
 pub mod store;

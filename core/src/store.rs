@@ -59,8 +59,8 @@ pub trait Store: Send + Sync {
         reason: Option<&'a str>,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Keeps one vote per person and answer; a repeat replaces it. `None` if the event has no stored answer.
-    fn vote<'a>(&'a self, vote: &'a Vote) -> BoxFuture<'a, Result<Option<()>, StoreError>>;
+    /// Keeps one vote per person and answer; a repeat replaces it. False if the event has no stored answer.
+    fn vote<'a>(&'a self, vote: &'a Vote) -> BoxFuture<'a, Result<bool, StoreError>>;
 
     /// Adds a row to `bot_error_logs`: somebody did not get what they asked for.
     fn log_error<'a>(&'a self, row: &'a ErrorRow) -> BoxFuture<'a, Result<(), StoreError>>;
