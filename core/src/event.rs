@@ -287,3 +287,32 @@ pub enum Lifecycle {
     /// The organisation's message quota is used up; the platform withheld the text.
     QuotaExhausted { chat: ChatId, detail: String },
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A direct text message, to be bent by a test.
+    pub(crate) fn message(text: &str) -> Message {
+        let chat = Chat { id: "chat".into(), kind: ChatKind::Direct, title: None };
+        Message {
+            id: "m1".into(),
+            thread: None,
+            sender: Sender { id: "user".into(), name: Some("李四".into()), is_bot: false },
+            content: Content { kind: ContentKind::Text, resources: Vec::new() },
+            text: text.into(),
+            mentions: Vec::new(),
+            addressed: Addressed::Bot,
+            quote: None,
+            reply_to: ReplyTo {
+                chat: chat.id.clone(),
+                chat_kind: chat.kind,
+                user: Some("user".into()),
+                message: Some("m1".into()),
+                thread: None,
+                route: Route::default(),
+            },
+            chat,
+        }
+    }
+}

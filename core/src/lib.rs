@@ -9,10 +9,14 @@
 pub mod cancel;
 pub mod card;
 pub mod clock;
+pub mod conversation;
 pub mod engine;
 pub mod event;
 pub mod ids;
 pub mod inbox;
+pub mod intake;
 pub mod platform;
+pub mod reply;
 pub mod settings;
 pub mod store;
+pub mod texts;

@@ -1,0 +1,104 @@
+//! Every fixed sentence a person may read, in Chinese and English, in one place.
+
+use crate::card::Language;
+use crate::engine::EngineError;
+
+/// A fixed sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Text {
+    StopButton,
+    NewTopicButton,
+    Stopped,
+    Recalled,
+    Help,
+    NewTopic,
+    EmptyMessage,
+    UnreadableMessage,
+    UnknownCommand,
+    QuestionTooLong,
+    NoEngine,
+    EngineBusy,
+    EngineSlow,
+    EngineFailed,
+    Interrupted,
+    GivenUp,
+    ThanksForVote,
+    Stopping,
+    Local,
+    Cloud,
+}
+
+impl Text {
+    /// The sentence in `language`.
+    #[must_use]
+    pub fn of(self, language: Language) -> &'static str {
+        let (zh, en) = self.both();
+        match language {
+            Language::Zh => zh,
+            Language::En => en,
+        }
+    }
+
+    fn both(self) -> (&'static str, &'static str) {
+        match self {
+            Self::StopButton => ("停止", "Stop"),
+            Self::NewTopicButton => ("新话题", "New topic"),
+            Self::Stopped => ("已停止。", "Stopped."),
+            Self::Recalled => ("问题已撤回，不再回答。", "The question was taken back, so it is not answered."),
+            Self::Help => (
+                "直接提问即可；在群里请 @ 我。\n\n- `/help` 或 `/帮助`：显示这份说明\n- `/new` 或 `/新话题`：开始新话题，之前的内容不再参考\n- `/status` 或 `/状态`：查看哪些模型可用",
+                "Just ask; in a group, @mention me.\n\n- `/help`: this page\n- `/new`: begin a new topic and leave the old one behind\n- `/status`: which models are available",
+            ),
+            Self::NewTopic => ("好的，我们从头开始。", "All right, a fresh start."),
+            Self::EmptyMessage => {
+                ("请把问题写在消息里，例如：@我 怎么报销？", "Please write your question in the message.")
+            }
+            Self::UnreadableMessage => (
+                "这种消息我还读不懂，请把问题写成文字发给我。",
+                "I can't read this kind of message yet. Please write your question as text.",
+            ),
+            Self::UnknownCommand => {
+                ("没有这个命令。发送 `/帮助` 查看可用命令。", "There is no such command. Send `/help` to see them.")
+            }
+            Self::QuestionTooLong => (
+                "这条消息太长，超出了模型一次能读的长度，请缩短后再发。",
+                "This message is longer than the model can read at once. Please shorten it.",
+            ),
+            Self::NoEngine => (
+                "现在没有可用的模型，请联系管理员。",
+                "No model is set up at the moment. Please tell your administrator.",
+            ),
+            Self::EngineBusy => {
+                ("现在提问的人太多，请稍后再试。", "Too many questions at the moment. Please try again shortly.")
+            }
+            Self::EngineSlow => {
+                ("模型没有及时回应，请稍后再试。", "The model did not answer in time. Please try again.")
+            }
+            Self::EngineFailed => ("模型出错了，请稍后再试。", "The model failed. Please try again later."),
+            Self::Interrupted => {
+                ("回答在中途断开了，以上内容不完整。", "The answer broke off here and is not complete.")
+            }
+            Self::GivenUp => (
+                "多次尝试后仍无法完成这次回答，请重新提问。",
+                "This answer could not be completed after several attempts. Please ask again.",
+            ),
+            Self::ThanksForVote => ("谢谢反馈", "Thank you for your feedback"),
+            Self::Stopping => ("正在停止", "Stopping"),
+            Self::Local => ("本地", "local"),
+            Self::Cloud => ("云端", "cloud"),
+        }
+    }
+}
+
+/// The one sentence for a person whose question no engine could answer.
+#[must_use]
+pub fn engine_error(error: &EngineError, language: Language) -> &'static str {
+    let text = match error {
+        EngineError::Overloaded { .. } => Text::EngineBusy,
+        EngineError::Timeout { .. } => Text::EngineSlow,
+        EngineError::Rejected { .. } => Text::QuestionTooLong,
+        EngineError::Interrupted { .. } => Text::Interrupted,
+        EngineError::Unavailable { .. } | EngineError::Misconfigured { .. } => Text::EngineFailed,
+    };
+    text.of(language)
+}
