@@ -1,0 +1,139 @@
+//! One answer on its way into a chat: a card that appears once, is updated in order and always ends.
+//!
+//! The delivery's state is saved before it matters: what has to exist before the card can be sent, that the card was
+//! sent, where its numbering stands, and at last the finished card itself. Whoever takes the event over after a crash
+//! goes on from there with the same card.
+
+pub mod draft;
+mod pump;
+
+use std::sync::Arc;
+
+use crate::card::Card;
+use crate::clock::Clock;
+use crate::event::ReplyTo;
+use crate::ids::{BotId, DeliveryId};
+use crate::inbox::Fence;
+use crate::platform::{DeliveryKey, Platform, SendError};
+use crate::store::{Delivery, DeliveryState, Store, StoreError};
+
+pub use draft::{Draft, fixed_card};
+pub use pump::{End, Pace};
+
+/// The name of an event's one answer among its deliveries.
+pub const ANSWER: &str = "answer";
+
+/// What a reply works with.
+#[derive(Clone)]
+pub struct Desk {
+    pub platform: Arc<dyn Platform>,
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+    pub bot: BotId,
+    pub fence: Fence,
+    pub to: ReplyTo,
+}
+
+/// Why a reply could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplyError {
+    #[error(transparent)]
+    Send(#[from] SendError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A delivery in the hands of one worker.
+pub struct Reply {
+    desk: Desk,
+    delivery: Delivery,
+    saved_sequence: u64,
+}
+
+impl Reply {
+    /// Begins the delivery, or goes on with the one that an earlier attempt began. Afterwards `card` is visible, if
+    /// the platform shows anything before the end.
+    ///
+    /// # Errors
+    /// [`ReplyError`]; repeating it later is safe.
+    pub async fn begin(desk: Desk, card: &Card) -> Result<Self, ReplyError> {
+        let known = desk.store.delivery(desk.fence.event, ANSWER).await?;
+        let mut reply = match known {
+            Some(delivery) => Self::resume(desk, delivery).await?,
+            None => Self::prepare(desk, card).await?,
+        };
+        if reply.delivery.state == DeliveryState::Prepared {
+            reply.desk.platform.start(&reply.desk.to, card, &mut reply.delivery.card).await?;
+            reply.delivery.state = DeliveryState::Open;
+            reply.save().await?;
+        }
+        Ok(reply)
+    }
+
+    /// Goes on with a known delivery, without showing anything yet.
+    ///
+    /// # Errors
+    /// [`ReplyError::Store`].
+    pub async fn resume(desk: Desk, mut delivery: Delivery) -> Result<Self, ReplyError> {
+        delivery.card.take_over();
+        let mut reply = Self { desk, delivery, saved_sequence: 0 };
+        reply.save().await?;
+        Ok(reply)
+    }
+
+    async fn prepare(desk: Desk, card: &Card) -> Result<Self, ReplyError> {
+        let key = DeliveryKey { event: desk.fence.event, part: ANSWER.to_owned() };
+        let at = desk.platform.prepare(&desk.to, card, &key).await?;
+        let delivery = Delivery {
+            id: DeliveryId::new(),
+            event: desk.fence.event,
+            bot: desk.bot.clone(),
+            part: ANSWER.to_owned(),
+            state: DeliveryState::Prepared,
+            card: at,
+            final_card: None,
+            updated_at: desk.clock.now(),
+        };
+        let mut reply = Self { desk, delivery, saved_sequence: 0 };
+        reply.save().await?;
+        Ok(reply)
+    }
+
+    /// The delivery as it would be with `card` as its end, for the record that makes the end certain.
+    pub fn end_with(&mut self, card: Card) -> &Delivery {
+        self.delivery.state = DeliveryState::Finishing;
+        self.delivery.final_card = Some(card);
+        self.delivery.updated_at = self.desk.clock.now();
+        &self.delivery
+    }
+
+    /// Shows the recorded end.
+    ///
+    /// # Errors
+    /// [`SendError`]; the state is saved, and repeating it later shows nothing twice.
+    pub async fn finish(&mut self) -> Result<&Delivery, ReplyError> {
+        let Some(card) = self.delivery.final_card.clone() else { return Ok(&self.delivery) };
+        let shown = self.desk.platform.finish(&self.desk.to, &card, &mut self.delivery.card).await;
+        if let Err(error) = shown {
+            if matches!(error, SendError::Gone { .. } | SendError::Content { .. }) {
+                self.delivery.state = DeliveryState::Dropped;
+            }
+            self.save().await?;
+            return Err(error.into());
+        }
+        self.delivery.state = DeliveryState::Final;
+        self.delivery.updated_at = self.desk.clock.now();
+        Ok(&self.delivery)
+    }
+
+    /// Writes the delivery down as it is.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when another worker has taken over.
+    pub async fn save(&mut self) -> Result<(), StoreError> {
+        self.delivery.updated_at = self.desk.clock.now();
+        self.desk.store.save_delivery(self.desk.fence, &self.delivery).await?;
+        self.saved_sequence = self.delivery.card.sequence;
+        Ok(())
+    }
+}

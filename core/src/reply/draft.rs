@@ -1,0 +1,204 @@
+//! The answer as it grows, and the card that shows it.
+
+use tokio::time::Instant;
+
+use crate::card::{Button, ButtonStyle, Card, CardState, Footer, Language};
+use crate::engine::{Choice, Completion, Delta, EngineKind};
+use crate::event::Action;
+use crate::ids::EventId;
+use crate::texts::Text;
+
+/// Longest title in characters; the rest of the question is in the chat anyway.
+const TITLE_CHARS: usize = 40;
+
+/// Collects deltas. Whatever way an answer is cut into deltas, the draft ends up the same.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    event: EventId,
+    title: String,
+    language: Language,
+    began: Instant,
+    first_token: Option<Instant>,
+    text: String,
+    reasoning: String,
+    choice: Option<Choice>,
+    completion: Option<Completion>,
+}
+
+impl Draft {
+    /// An empty draft for the answer to `question`.
+    #[must_use]
+    pub fn new(event: EventId, question: &str, language: Language) -> Self {
+        Self {
+            event,
+            title: title(question),
+            language,
+            began: Instant::now(),
+            first_token: None,
+            text: String::new(),
+            reasoning: String::new(),
+            choice: None,
+            completion: None,
+        }
+    }
+
+    /// Takes one delta in; true if the card looks different now.
+    pub fn apply(&mut self, delta: Delta) -> bool {
+        match delta {
+            Delta::Engine(choice) => {
+                self.choice = Some(choice);
+                return false;
+            }
+            Delta::Text(text) => self.text.push_str(&text),
+            Delta::Reasoning(text) => self.reasoning.push_str(&text),
+            Delta::Restart => {
+                self.text.clear();
+                self.reasoning.clear();
+                return true;
+            }
+            Delta::Done(completion) => {
+                self.completion = Some(completion);
+                return false;
+            }
+        }
+        self.first_token.get_or_insert_with(Instant::now);
+        true
+    }
+
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.text.trim_end()
+    }
+
+    #[must_use]
+    pub fn reasoning(&self) -> &str {
+        self.reasoning.trim()
+    }
+
+    #[must_use]
+    pub fn choice(&self) -> Option<&Choice> {
+        self.choice.as_ref()
+    }
+
+    #[must_use]
+    pub fn completion(&self) -> Option<Completion> {
+        self.completion
+    }
+
+    /// From the beginning of the turn to the first token, in seconds.
+    #[must_use]
+    pub fn first_token_seconds(&self) -> Option<f64> {
+        self.first_token.map(|at| (at - self.began).as_secs_f64())
+    }
+
+    /// From the beginning of the turn until now, in seconds.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
+    /// The card before any text.
+    #[must_use]
+    pub fn opening_card(&self) -> Card {
+        self.card(CardState::Thinking, None)
+    }
+
+    /// The card while text comes in.
+    #[must_use]
+    pub fn running_card(&self) -> Card {
+        let empty = self.text.is_empty() && self.reasoning.is_empty();
+        self.card(if empty { CardState::Thinking } else { CardState::Streaming }, None)
+    }
+
+    /// The card to end with.
+    #[must_use]
+    pub fn final_card(&self, state: CardState, notice: Option<Text>) -> Card {
+        self.card(state, notice)
+    }
+
+    fn card(&self, state: CardState, notice: Option<Text>) -> Card {
+        Card {
+            title: self.title.clone(),
+            state,
+            text: self.text().to_owned(),
+            reasoning: self.reasoning().to_owned(),
+            notice: notice.map(|text| text.of(self.language).to_owned()),
+            footer: state.is_final().then(|| self.footer()).flatten(),
+            buttons: buttons(self.event, state, self.language),
+            language: self.language,
+        }
+    }
+
+    fn footer(&self) -> Option<Footer> {
+        let choice = self.choice.as_ref()?;
+        let took_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let completion_tokens = self.completion.map_or(0, |done| done.completion_tokens);
+        let fallback = choice.fallback.as_ref().map(|was| format!("{}: {}", was.from, was.reason));
+        let kind = match choice.engine.kind {
+            EngineKind::Local => Text::Local,
+            EngineKind::Cloud => Text::Cloud,
+        };
+        #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+        let seconds = took_ms as f64 / 1000.0;
+        let mut line = format!("{} · {} · {seconds:.1} s", kind.of(self.language), choice.engine.model);
+        if completion_tokens > 0 {
+            line.push_str(&format!(" · {completion_tokens} tokens"));
+        }
+        if let Some(cause) = &fallback {
+            line.push_str(&match self.language {
+                Language::Zh => format!(" · 已切换（{cause}）"),
+                Language::En => format!(" · fell back ({cause})"),
+            });
+        }
+        Some(Footer {
+            engine: choice.engine.name.clone(),
+            engine_kind: choice.engine.kind,
+            model: choice.engine.model.clone(),
+            fallback,
+            took_ms,
+            completion_tokens,
+            line,
+        })
+    }
+}
+
+/// A finished card with a fixed text, such as the answer to a command.
+#[must_use]
+pub fn fixed_card(event: EventId, question: &str, text: String, language: Language) -> Card {
+    Card {
+        title: title(question),
+        state: CardState::Done,
+        text,
+        reasoning: String::new(),
+        notice: None,
+        footer: None,
+        buttons: vec![button(event, Action::NewTopic, Text::NewTopicButton.of(language), ButtonStyle::Default)],
+        language,
+    }
+}
+
+fn buttons(event: EventId, state: CardState, language: Language) -> Vec<Button> {
+    if state.is_final() {
+        vec![
+            button(event, Action::VoteUp, "👍", ButtonStyle::Default),
+            button(event, Action::VoteDown, "👎", ButtonStyle::Default),
+            button(event, Action::NewTopic, Text::NewTopicButton.of(language), ButtonStyle::Default),
+        ]
+    } else {
+        vec![button(event, Action::Stop, Text::StopButton.of(language), ButtonStyle::Danger)]
+    }
+}
+
+fn button(event: EventId, action: Action, label: &str, style: ButtonStyle) -> Button {
+    Button { action, label: label.to_owned(), style, event }
+}
+
+fn title(question: &str) -> String {
+    let line = question.lines().find(|line| !line.trim().is_empty()).unwrap_or("Magpie").trim();
+    let mut chars = line.chars();
+    let mut title: String = chars.by_ref().take(TITLE_CHARS).collect();
+    if chars.next().is_some() {
+        title.push('…');
+    }
+    title
+}
