@@ -1,5 +1,7 @@
 //! The inbox port: events are on disk before they are acknowledged, and worked off in order from there.
 
+pub mod worker;
+
 use std::time::Duration;
 
 use futures::future::BoxFuture;
