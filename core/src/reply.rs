@@ -137,3 +137,6 @@ impl Reply {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,358 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt, ready};
+use futures::{StreamExt, stream};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::card::{CardState, Language};
+use crate::clock::UnixMillis;
+use crate::engine::{Completion, Delta, EngineError, Finish};
+use crate::event::{Message, PlatformKind, tests::message};
+use crate::ids::{CardId, ConversationId, EventId, MessageId, ScopeKey};
+use crate::platform::{AckBody, CardRef, Health, Inbound, Limits, RawRequest, Received, Toast, WebhookError};
+use crate::store::{Answer, Asker, Conversation, ErrorRow, Opening, Question, StoredMessage, Vote};
+
+struct StoppedClock;
+
+impl Clock for StoppedClock {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(1_000_000)
+    }
+}
+
+/// What reached the platform: the sequence number and the text of each call.
+struct Chat {
+    shown: Mutex<Vec<(&'static str, u64, String)>>,
+    in_flight: AtomicUsize,
+    overlapped: AtomicUsize,
+    /// Answers of the coming updates, last first; then all succeed.
+    failures: Mutex<Vec<SendError>>,
+    latency: Duration,
+    limits: Limits,
+}
+
+fn limits() -> Limits {
+    Limits {
+        ack_deadline: Duration::from_secs(3),
+        min_update_interval: Duration::from_millis(100),
+        max_silence: Duration::from_secs(480),
+        max_card_bytes: 20_000,
+    }
+}
+
+impl Default for Chat {
+    fn default() -> Self {
+        Self {
+            shown: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
+            overlapped: AtomicUsize::new(0),
+            failures: Mutex::default(),
+            latency: Duration::ZERO,
+            limits: limits(),
+        }
+    }
+}
+
+impl Chat {
+    fn call<'a>(
+        &'a self,
+        what: &'static str,
+        card: &'a Card,
+        at: &'a mut CardRef,
+    ) -> BoxFuture<'a, Result<(), SendError>> {
+        async move {
+            if self.in_flight.fetch_add(1, Ordering::SeqCst) > 0 {
+                self.overlapped.fetch_add(1, Ordering::SeqCst);
+            }
+            let sequence = at.next_sequence();
+            tokio::time::sleep(self.latency).await;
+            self.in_flight.fetch_sub(1, Ordering::SeqCst);
+            if what == "update"
+                && let Some(failure) = self.failures.lock().unwrap().pop()
+            {
+                return Err(failure);
+            }
+            self.shown.lock().unwrap().push((what, sequence, card.text.clone()));
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+impl Platform for Chat {
+    fn kind(&self) -> PlatformKind {
+        PlatformKind::Feishu
+    }
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+    fn open(&self, _: &RawRequest, _: UnixMillis) -> Result<Inbound, WebhookError> {
+        Err(WebhookError::Malformed("not used here"))
+    }
+    fn ack(&self, _: &Received, _: Option<&Toast>) -> AckBody {
+        AckBody(bytes::Bytes::from_static(b"{}"))
+    }
+    fn connect(&self) -> BoxFuture<'_, Result<(), SendError>> {
+        ready(Ok(())).boxed()
+    }
+    fn settle<'a>(&'a self, _: &'a mut Message) -> BoxFuture<'a, Result<(), SendError>> {
+        ready(Ok(())).boxed()
+    }
+    fn prepare<'a>(
+        &'a self,
+        _: &'a ReplyTo,
+        _: &'a Card,
+        key: &'a DeliveryKey,
+    ) -> BoxFuture<'a, Result<CardRef, SendError>> {
+        let at = CardRef {
+            key: key.clone(),
+            message: None,
+            card: None,
+            sequence: 0,
+            created_at: UnixMillis(0),
+            form: Value::Null,
+        };
+        ready(Ok(at)).boxed()
+    }
+    fn start<'a>(&'a self, _: &'a ReplyTo, c: &'a Card, at: &'a mut CardRef) -> BoxFuture<'a, Result<(), SendError>> {
+        self.call("start", c, at)
+    }
+    fn update<'a>(&'a self, _: &'a ReplyTo, c: &'a Card, at: &'a mut CardRef) -> BoxFuture<'a, Result<(), SendError>> {
+        self.call("update", c, at)
+    }
+    fn finish<'a>(&'a self, _: &'a ReplyTo, c: &'a Card, at: &'a mut CardRef) -> BoxFuture<'a, Result<(), SendError>> {
+        self.call("finish", c, at)
+    }
+    fn health(&self) -> Health {
+        Health::Ok
+    }
+}
+
+/// Keeps the one delivery; the reply uses nothing else of the store.
+#[derive(Default)]
+struct Shelf {
+    delivery: Mutex<Option<Delivery>>,
+}
+
+fn unused<'a, T: Send + 'a>() -> BoxFuture<'a, Result<T, StoreError>> {
+    ready(Err(StoreError::Bug { doing: "something a reply does not do", source: "unused".into() })).boxed()
+}
+
+impl Store for Shelf {
+    fn delivery<'a>(&'a self, _: EventId, _: &'a str) -> BoxFuture<'a, Result<Option<Delivery>, StoreError>> {
+        ready(Ok(self.delivery.lock().unwrap().clone())).boxed()
+    }
+    fn save_delivery<'a>(&'a self, _: Fence, delivery: &'a Delivery) -> BoxFuture<'a, Result<(), StoreError>> {
+        *self.delivery.lock().unwrap() = Some(delivery.clone());
+        ready(Ok(())).boxed()
+    }
+    fn open_conversation(&self, _: Fence, _: Opening) -> BoxFuture<'_, Result<Conversation, StoreError>> {
+        unused()
+    }
+    fn end_conversation<'a>(&'a self, _: &'a BotId, _: &'a ScopeKey) -> BoxFuture<'a, Result<bool, StoreError>> {
+        unused()
+    }
+    fn history(&self, _: ConversationId, _: EventId, _: u32) -> BoxFuture<'_, Result<Vec<StoredMessage>, StoreError>> {
+        unused()
+    }
+    fn add_question(&self, _: Fence, _: Question) -> BoxFuture<'_, Result<(), StoreError>> {
+        unused()
+    }
+    fn delivery_of_card<'a>(
+        &'a self,
+        _: &'a BotId,
+        _: Option<&'a MessageId>,
+        _: Option<&'a CardId>,
+    ) -> BoxFuture<'a, Result<Option<Delivery>, StoreError>> {
+        unused()
+    }
+    fn record_answer<'a>(&'a self, _: Fence, _: &'a Answer) -> BoxFuture<'a, Result<(), StoreError>> {
+        unused()
+    }
+    fn complete<'a>(&'a self, _: Fence, _: &'a Delivery, _: Option<&'a str>) -> BoxFuture<'a, Result<(), StoreError>> {
+        unused()
+    }
+    fn vote<'a>(&'a self, _: &'a Vote) -> BoxFuture<'a, Result<bool, StoreError>> {
+        unused()
+    }
+    fn log_error<'a>(&'a self, _: &'a ErrorRow) -> BoxFuture<'a, Result<(), StoreError>> {
+        unused()
+    }
+    fn asker(&self, _: EventId) -> BoxFuture<'_, Result<Option<Asker>, StoreError>> {
+        unused()
+    }
+    fn setting<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        unused()
+    }
+    fn set_setting_once<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<String, StoreError>> {
+        unused()
+    }
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        unused()
+    }
+    fn tidy(&self, _: Duration, _: Duration) -> BoxFuture<'_, Result<(), StoreError>> {
+        unused()
+    }
+}
+
+fn desk(chat: &Arc<Chat>, shelf: &Arc<Shelf>) -> Desk {
+    Desk {
+        platform: chat.clone(),
+        store: shelf.clone(),
+        clock: Arc::new(StoppedClock),
+        bot: "it".into(),
+        fence: Fence { event: EventId(uuid::Uuid::nil()), attempt: 1 },
+        to: message("hi").reply_to,
+    }
+}
+
+const PACE: Pace = Pace { interval: Duration::from_millis(400), max_silence: Duration::from_secs(480) };
+
+fn done() -> Delta {
+    Delta::Done(Completion { prompt_tokens: 3, completion_tokens: 5, finish: Finish::Stop })
+}
+
+/// Streams `pieces`, each after its pause, and gives what was shown.
+async fn play(chat: Arc<Chat>, pieces: Vec<(Duration, Delta)>) -> (Arc<Chat>, Result<End, ReplyError>, Draft) {
+    let shelf = Arc::new(Shelf::default());
+    let mut draft = Draft::new(EventId(uuid::Uuid::nil()), "why?", Language::En);
+    let mut reply = Reply::begin(desk(&chat, &shelf), &draft.opening_card()).await.unwrap();
+    let deltas = stream::iter(pieces).then(|(pause, delta)| async move {
+        tokio::time::sleep(pause).await;
+        Ok::<_, EngineError>(delta)
+    });
+    let end = reply.stream(deltas.boxed(), &mut draft, PACE).await;
+    if end.is_ok() {
+        reply.end_with(draft.final_card(CardState::Done, None));
+        reply.finish().await.unwrap();
+    }
+    (chat, end, draft)
+}
+
+fn words(count: usize, pause: Duration) -> Vec<(Duration, Delta)> {
+    (0..count).map(|n| (pause, Delta::Text(format!("w{n} ")))).chain([(Duration::ZERO, done())]).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn updates_keep_their_pace_and_the_last_text_arrives() {
+    let (chat, end, draft) = play(Arc::default(), words(100, Duration::from_millis(50))).await;
+    assert!(matches!(end, Ok(End::Answered(_))));
+    let shown = chat.shown.lock().unwrap();
+    // Five seconds of text at one update in 400 ms, beside start and finish.
+    assert!((11..=15).contains(&shown.len()), "{} calls", shown.len());
+    assert_eq!(shown.last().unwrap().0, "finish");
+    assert_eq!(shown.last().unwrap().2, draft.text());
+    assert!(draft.text().ends_with("w99"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_platform_gets_fewer_updates_never_two_at_once() {
+    let chat = Arc::new(Chat { latency: Duration::from_secs(2), ..Chat::default() });
+    let (chat, _, _) = play(chat, words(100, Duration::from_millis(50))).await;
+    assert_eq!(chat.overlapped.load(Ordering::SeqCst), 0);
+    assert!(chat.shown.lock().unwrap().len() <= 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_refused_for_now_is_followed_by_a_later_one() {
+    let retry =
+        || SendError::Retry { call: "update", code: "429".into(), after: Some(Duration::from_secs(1)), source: None };
+    let chat = Arc::new(Chat { failures: Mutex::new(vec![retry(), retry()]), ..Chat::default() });
+    let (chat, end, _) = play(chat, words(200, Duration::from_millis(50))).await;
+    assert!(end.is_ok());
+    let updates = chat.shown.lock().unwrap().iter().filter(|call| call.0 == "update").count();
+    assert!(updates >= 15, "{updates}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_updates_stop_and_the_end_is_still_shown() {
+    let refused = SendError::Refused { call: "update", code: "scope".into(), fix: "grant it".into() };
+    let chat = Arc::new(Chat { failures: Mutex::new(vec![refused]), ..Chat::default() });
+    let (chat, end, draft) = play(chat, words(100, Duration::from_millis(50))).await;
+    assert!(end.is_ok());
+    let shown = chat.shown.lock().unwrap();
+    assert_eq!(shown.iter().map(|call| call.0).collect::<Vec<_>>(), ["start", "finish"]);
+    assert_eq!(shown[1].2, draft.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_card_that_is_gone_ends_the_answer() {
+    let gone = SendError::Gone { call: "update", code: "230011".into() };
+    let chat = Arc::new(Chat { failures: Mutex::new(vec![gone]), ..Chat::default() });
+    let (_, end, _) = play(chat, words(100, Duration::from_millis(50))).await;
+    assert!(matches!(end, Err(ReplyError::Send(SendError::Gone { .. }))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_answer_is_touched_before_the_platform_closes_it() {
+    let pieces = vec![
+        (Duration::ZERO, Delta::Text("a".into())),
+        (Duration::from_secs(1_000), Delta::Text("b".into())),
+        (Duration::ZERO, done()),
+    ];
+    let (chat, _, _) = play(Arc::default(), pieces).await;
+    let shown = chat.shown.lock().unwrap();
+    let of_a = shown.iter().filter(|call| call.0 == "update" && call.2 == "a").count();
+    assert_eq!(of_a, 3, "once at first, then every 480 s: {shown:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_replaces_the_text_in_the_same_card() {
+    let pieces = vec![
+        (Duration::from_secs(1), Delta::Text("half an ans".into())),
+        (Duration::from_secs(1), Delta::Restart),
+        (Duration::from_secs(1), Delta::Text("whole".into())),
+        (Duration::ZERO, done()),
+    ];
+    let (chat, _, draft) = play(Arc::default(), pieces).await;
+    assert_eq!(draft.text(), "whole");
+    let shown = chat.shown.lock().unwrap();
+    assert_eq!(shown.iter().filter(|call| call.0 == "start").count(), 1);
+    assert_eq!(shown.last().unwrap().2, "whole");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resumed_delivery_goes_on_in_the_same_card_with_higher_numbers() {
+    let (chat, shelf) = (Arc::new(Chat::default()), Arc::new(Shelf::default()));
+    let draft = Draft::new(EventId(uuid::Uuid::nil()), "why?", Language::En);
+    let first = Reply::begin(desk(&chat, &shelf), &draft.opening_card()).await.unwrap();
+    let used = first.delivery.card.sequence;
+    drop(first);
+    let mut second = Reply::begin(desk(&chat, &shelf), &draft.opening_card()).await.unwrap();
+    assert!(second.delivery.card.sequence >= used + crate::platform::SEQUENCE_STRIDE);
+    second.end_with(draft.final_card(CardState::Done, None));
+    second.finish().await.unwrap();
+    let calls: Vec<_> = chat.shown.lock().unwrap().iter().map(|call| call.0).collect();
+    assert_eq!(calls, ["start", "finish"]);
+}
+
+proptest! {
+    #[test]
+    fn any_chopping_of_an_answer_gives_the_same_final_card(
+        answer in "[a-z一-龥 \n]{0,80}",
+        cuts in prop::collection::vec((0_usize..80, 0_u64..900), 0..20),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.0).collect();
+        ends.sort_unstable();
+        let (mut pieces, mut from) = (Vec::new(), 0);
+        let chars: Vec<char> = answer.chars().collect();
+        for (n, to) in ends.into_iter().chain([chars.len()]).enumerate() {
+            let to = to.clamp(from, chars.len());
+            let pause = cuts.get(n).map_or(0, |cut| cut.1);
+            pieces.push((Duration::from_millis(pause), Delta::Text(chars[from..to].iter().collect())));
+            from = to;
+        }
+        pieces.push((Duration::ZERO, done()));
+        let (chat, _, draft) = runtime.block_on(play(Arc::default(), pieces));
+        prop_assert_eq!(draft.text(), answer.trim_end());
+        let shown = chat.shown.lock().unwrap();
+        prop_assert_eq!(&shown.last().unwrap().2, answer.trim_end());
+        prop_assert!(shown.windows(2).all(|pair| pair[0].1 < pair[1].1), "numbers rise");
+        prop_assert_eq!(chat.overlapped.load(Ordering::SeqCst), 0);
+    }
+}
