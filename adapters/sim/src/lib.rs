@@ -5,5 +5,6 @@
 //! code with the adapters, so a misreading of the protocol is not mirrored; its own cryptography is held to the same
 //! published vectors.
 
+pub mod dingtalk;
 pub mod view;
 pub mod wire;

@@ -1,0 +1,200 @@
+//! The world as a person sees it.
+
+use serde_json::Value;
+
+use super::card::{Card, Params};
+use super::config::{TEMPLATE_A, TEMPLATE_B};
+use super::render::{markdown_to_html, text_to_html};
+use super::world::{Body, Chat, Entry, World};
+use crate::view::{ButtonView, CardState, ChatView, MessageView};
+
+/// What a button does when it is pressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Does {
+    /// Calls the service back, with the `params` it carries.
+    CallBack(Value),
+    Open(String),
+}
+
+/// A button of a card or message.
+#[derive(Debug, Clone)]
+pub(super) struct Button {
+    pub id: String,
+    pub label: String,
+    pub style: &'static str,
+    pub does: Does,
+}
+
+/// What the client makes of a card's variables.
+#[derive(Debug, Default)]
+struct Face {
+    title: String,
+    markdown: String,
+    note: String,
+    buttons: Vec<Button>,
+}
+
+/// All chats; `viewer` is whose eyes are used, or in each chat those of the person who acted there last.
+pub(super) fn chats(world: &World, viewer: Option<&str>) -> Vec<ChatView> {
+    let view = |chat: &Chat| {
+        let viewer = viewer.or(chat.viewer.as_deref());
+        ChatView {
+            id: chat.id.clone(),
+            title: chat.title.clone(),
+            direct: chat.direct,
+            messages: chat.entries.iter().map(|entry| message(world, entry, viewer)).collect(),
+        }
+    };
+    world.chats.iter().map(view).collect()
+}
+
+/// The buttons of a message or card as `viewer` sees them.
+pub(super) fn buttons(world: &World, entry: &Entry, viewer: Option<&str>) -> Vec<Button> {
+    match &entry.body {
+        _ if entry.recalled => Vec::new(),
+        Body::Links { links, .. } => links.iter().enumerate().map(link_button).collect(),
+        Body::Card(out_track_id) => world
+            .cards
+            .get(out_track_id)
+            .map(|card| face(card, &card.seen_by(&ids_of(world, viewer)).0).buttons)
+            .unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+fn link_button((number, (label, url)): (usize, &(String, String))) -> Button {
+    Button { id: format!("link-{number}"), label: label.clone(), style: "default", does: Does::Open(url.clone()) }
+}
+
+fn message(world: &World, entry: &Entry, viewer: Option<&str>) -> MessageView {
+    let mut view = MessageView {
+        id: entry.id.clone(),
+        sender: entry.sender.clone(),
+        from_bot: entry.from_bot,
+        reply_to: entry.reply_to.clone(),
+        card: false,
+        title: String::new(),
+        markdown: String::new(),
+        html: String::new(),
+        state: CardState::Final,
+        note: entry.emotions.join(" "),
+        buttons: buttons(world, entry, viewer).into_iter().map(shown).collect(),
+        updates: 0,
+    };
+    if entry.recalled {
+        view.state = CardState::Recalled;
+        view.card = matches!(entry.body, Body::Card(_));
+        return view;
+    }
+    match &entry.body {
+        Body::Text(text) => {
+            view.markdown.clone_from(text);
+            view.html = text_to_html(text);
+        }
+        Body::Markdown { title, text } | Body::Links { title, text, .. } => {
+            view.title.clone_from(title);
+            view.markdown.clone_from(text);
+            view.html = markdown_to_html(text);
+        }
+        Body::Card(out_track_id) => {
+            view.card = true;
+            if let Some(card) = world.cards.get(out_track_id) {
+                let (params, state) = card.seen_by(&ids_of(world, viewer));
+                let face = face(card, &params);
+                view.html = markdown_to_html(&face.markdown);
+                (view.title, view.markdown, view.note) = (face.title, face.markdown, face.note);
+                (view.state, view.updates) = (state, card.updates);
+            }
+        }
+    }
+    view
+}
+
+fn shown(button: Button) -> ButtonView {
+    ButtonView { id: button.id, label: button.label, style: button.style.to_owned() }
+}
+
+/// The ids under which private data of this person may stand.
+fn ids_of<'a>(world: &'a World, viewer: Option<&'a str>) -> Vec<&'a str> {
+    let person = viewer.and_then(|viewer| world.person(viewer));
+    person.map(|person| vec![person.id.as_str(), person.union_id.as_str()]).unwrap_or_default()
+}
+
+fn face(card: &Card, params: &Params) -> Face {
+    let complex = params.get("sys_full_json_obj").and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let complex = complex.unwrap_or_default();
+    match card.template.as_str() {
+        TEMPLATE_A => public_card(params, &complex, &["msgTitle", "msgContent", "staticMsgContent", "msgButtons"]),
+        TEMPLATE_B => public_card(params, &complex, &["msgContent", "staticMsgContent"]),
+        _ => generic(params, &complex),
+    }
+}
+
+/// Templates A and B: the parts named in `order`, in that order, of those the template has.
+fn public_card(params: &Params, complex: &Value, has: &[&str]) -> Face {
+    let ordered: Option<Vec<&str>> =
+        complex.get("order").and_then(Value::as_array).map(|order| order.iter().filter_map(Value::as_str).collect());
+    let order = ordered.unwrap_or_else(|| has.to_vec());
+    let mut face = Face::default();
+    let mut texts = Vec::new();
+    for part in order.into_iter().filter(|part| has.contains(part)) {
+        match part {
+            "msgTitle" => face.title = params.get(part).cloned().unwrap_or_default(),
+            "msgButtons" => face.buttons = button_list(complex.get(part).unwrap_or(&Value::Null)),
+            _ => texts.extend(params.get(part).filter(|text| !text.is_empty()).cloned()),
+        }
+    }
+    face.markdown = texts.join("\n\n");
+    let note = complex.get("source").and_then(|source| source.get("text")).and_then(Value::as_str);
+    face.note = note.unwrap_or_default().to_owned();
+    face
+}
+
+/// Any other template: its layout is not known here, so the usual variable names are tried and the rest is listed.
+fn generic(params: &Params, complex: &Value) -> Face {
+    let mut face = Face::default();
+    let mut texts = Vec::new();
+    for (key, value) in params {
+        let list = serde_json::from_str::<Value>(value).ok().filter(Value::is_array);
+        match key.as_str() {
+            "flowStatus" | "config" | "sys_full_json_obj" | "logo" => {}
+            _ if value.is_empty() => {}
+            "title" | "msgTitle" => face.title.clone_from(value),
+            "content" | "markdown" | "msgContent" | "staticMsgContent" => texts.push(value.clone()),
+            "note" | "tips" | "footer" => face.note.clone_from(value),
+            _ => match list.map(|list| button_list(&list)).filter(|buttons| !buttons.is_empty()) {
+                Some(buttons) => face.buttons.extend(buttons),
+                None => texts.push(format!("**{key}**: {value}")),
+            },
+        }
+    }
+    for value in complex.as_object().into_iter().flat_map(serde_json::Map::values) {
+        face.buttons.extend(button_list(value));
+    }
+    face.markdown = texts.join("\n\n");
+    face
+}
+
+/// Entries of a list that look like buttons: a label, and an id that calls back or an address.
+fn button_list(list: &Value) -> Vec<Button> {
+    let entries = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    entries.iter().enumerate().filter_map(|(number, entry)| button(number, entry)).collect()
+}
+
+fn button(number: usize, entry: &Value) -> Option<Button> {
+    let field = |name: &str| entry.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let label = field("text").or_else(|| field("label")).or_else(|| field("title"))?.to_owned();
+    let style = match field("color").or_else(|| field("style")).unwrap_or_default() {
+        "blue" | "primary" => "primary",
+        "red" | "danger" => "danger",
+        _ => "default",
+    };
+    let calls_back = entry.get("request").and_then(Value::as_bool).unwrap_or(field("url").is_none());
+    if calls_back {
+        let id = field("id")?.to_owned();
+        let params = entry.get("params").cloned().unwrap_or_else(|| serde_json::json!({}));
+        return Some(Button { id, label, style, does: Does::CallBack(params) });
+    }
+    let id = field("id").map_or_else(|| format!("link-{number}"), str::to_owned);
+    Some(Button { id, label, style, does: Does::Open(field("url")?.to_owned()) })
+}
