@@ -17,6 +17,10 @@ pub mod inbox;
 pub mod intake;
 pub mod platform;
 pub mod reply;
+pub mod router;
 pub mod settings;
 pub mod store;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 pub mod texts;
+pub mod turn;

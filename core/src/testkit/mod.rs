@@ -1,0 +1,4 @@
+//! Fakes and contract suites of the ports, for tests only.
+
+pub mod engine;
+pub mod engine_contract;
