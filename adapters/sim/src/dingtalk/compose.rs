@@ -177,7 +177,12 @@ fn callback(shared: &Shared, world: &mut World, said: &Said, about: (&Person, &s
     if let Some(quote) = &said.quote {
         add_quote(world, quote, &mut body, &mut content, &bot_id(&config.robot_code));
     }
-    body.insert(field.to_owned(), content);
+    if shared.faults.messages_exhausted() {
+        body.insert("errorCode".to_owned(), json!("20001"));
+        body.insert("errorMessage".to_owned(), json!("the message quota of this month is used up"));
+    } else {
+        body.insert(field.to_owned(), content);
+    }
     Value::Object(body)
 }
 
@@ -211,13 +216,15 @@ fn conversation(world: &World, said: &Said, bot_id: &str) -> Map<String, Value> 
 
 /// `msgtype`, the field that holds the content, and the content; files get their download codes here.
 fn content(world: &mut World, said: &Said) -> (&'static str, &'static str, Value) {
+    let direct = world.chat(&said.chat).is_some_and(|chat| chat.direct);
     let mut keep = |content_type: &'static str, bytes: &Bytes| {
         let code = ids::hex_id();
         world.received.insert(code.clone(), StoredFile { content_type, bytes: bytes.clone() });
         code
     };
     match &said.content {
-        // The robot's own mention is cut out and leaves its blank behind.
+        // In groups the robot's own mention is cut out and leaves its blank behind.
+        Content::Text(text) if direct => ("text", "text", json!({"content": text})),
         Content::Text(text) => ("text", "text", json!({"content": format!(" {text}")})),
         Content::RichText(parts) => {
             let part = |part: &RichPart| match part {

@@ -89,6 +89,7 @@ struct Rules {
     next_id: u64,
     struck: u64,
     duplicates: u32,
+    messages_exhausted: bool,
 }
 
 #[derive(Debug)]
@@ -119,6 +120,7 @@ impl Faults {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.rules.clear();
         inner.duplicates = 0;
+        inner.messages_exhausted = false;
     }
 
     /// No call is answered any more, until removed.
@@ -129,6 +131,12 @@ impl Faults {
     /// The next robot message is pushed `extra` more times at once, each copy with a signature of its own.
     pub fn duplicate_next_push(&self, extra: u32) {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).duplicates = extra;
+    }
+
+    /// From now on the organisation's message quota is used up, or no more: messages come with `errorCode` 20001 and
+    /// without their content.
+    pub fn set_messages_exhausted(&self, exhausted: bool) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).messages_exhausted = exhausted;
     }
 
     /// How often any fault has struck so far.
@@ -155,6 +163,10 @@ impl Faults {
         inner.rules.retain(|rule| rule.times != Times::Next(0));
         inner.struck += striking.len() as u64;
         striking
+    }
+
+    pub(super) fn messages_exhausted(&self) -> bool {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).messages_exhausted
     }
 
     pub(super) fn take_duplicates(&self) -> u32 {

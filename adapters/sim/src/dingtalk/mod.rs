@@ -209,6 +209,13 @@ impl DingTalkSim {
         self.shared.world().unacknowledged.iter().cloned().collect()
     }
 
+    /// One chat, as the person who acted there last sees it; cheaper than all of them.
+    #[must_use]
+    pub fn chat(&self, id: &str) -> Option<ChatView> {
+        let world = self.shared.world();
+        world.chat(id).map(|chat| view::chat_view(&world, chat, None))
+    }
+
     /// All chats as one person sees them.
     #[must_use]
     pub fn chats_as(&self, person: &str) -> Vec<ChatView> {

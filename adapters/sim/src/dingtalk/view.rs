@@ -36,16 +36,18 @@ struct Face {
 
 /// All chats; `viewer` is whose eyes are used, or in each chat those of the person who acted there last.
 pub(super) fn chats(world: &World, viewer: Option<&str>) -> Vec<ChatView> {
-    let view = |chat: &Chat| {
-        let viewer = viewer.or(chat.viewer.as_deref());
-        ChatView {
-            id: chat.id.clone(),
-            title: chat.title.clone(),
-            direct: chat.direct,
-            messages: chat.entries.iter().map(|entry| message(world, entry, viewer)).collect(),
-        }
-    };
-    world.chats.iter().map(view).collect()
+    world.chats.iter().map(|chat| chat_view(world, chat, viewer)).collect()
+}
+
+/// One chat, seen in the same way.
+pub(super) fn chat_view(world: &World, chat: &Chat, viewer: Option<&str>) -> ChatView {
+    let viewer = viewer.or(chat.viewer.as_deref());
+    ChatView {
+        id: chat.id.clone(),
+        title: chat.title.clone(),
+        direct: chat.direct,
+        messages: chat.entries.iter().map(|entry| message(world, entry, viewer)).collect(),
+    }
 }
 
 /// The buttons of a message or card as `viewer` sees them.

@@ -1,10 +1,12 @@
 //! Strictness of the card APIs, and what a person sees of a card.
 
-use magpie_sim::dingtalk::{DingTalkSim, Ending, TEMPLATE_B};
+use std::time::Duration;
+
+use magpie_sim::dingtalk::{DingTalkSim, Ending, Fault, TEMPLATE_B, Target, Times};
 use magpie_sim::view::{CardState, MessageView, SimulatedPlatform};
 use serde_json::json;
 
-use crate::support::{Caller, GROUP, ZHANG, code, frame, group_card, start, start_with};
+use crate::support::{Caller, GROUP, ZHANG, code, frame, group_card, start};
 
 fn seen(sim: &DingTalkSim) -> MessageView {
     sim.chats()[0].messages.last().expect("a card").clone()
@@ -153,15 +155,22 @@ async fn shrinking_text_and_a_repeated_guid_are_reported() {
 }
 
 #[tokio::test]
-async fn two_calls_for_one_card_at_once_are_refused_and_counted() {
-    let sim = start_with(|config| config.latency = std::time::Duration::from_millis(150));
+async fn a_second_call_for_a_card_at_once_is_refused_and_counted() {
+    let sim = start();
     let bot = Caller::new(&sim).await;
     bot.create(&group_card("c1")).await;
+    sim.faults().inject(Target::Cards, Fault::Slow(Duration::from_secs(600)), Times::Next(1));
     let (first, second) = (frame("c1", "g1", "a"), frame("c1", "g2", "b"));
-    let (first, second) = tokio::join!(bot.stream(&first), bot.stream(&second));
-    let mut statuses = [first.0, second.0];
-    statuses.sort_unstable();
-    assert_eq!(statuses, [200, 500]);
+    let second = async {
+        while sim.card_report("c1").expect("a report").api_calls < 2 {
+            tokio::task::yield_now().await;
+        }
+        bot.stream(&second).await
+    };
+    tokio::select! {
+        first = bot.stream(&first) => panic!("the slow call was answered: {first:?}"),
+        (status, answer) = second => assert_eq!((status, code(&answer)), (500, "system.busy")),
+    }
     assert_eq!(sim.card_report("c1").expect("a report").concurrency_violations, 1);
 }
 

@@ -30,6 +30,7 @@ async fn a_token_is_the_same_until_it_ends() {
 async fn the_21st_call_in_a_second_is_refused_unless_switched_off() {
     let sim = start();
     let bot = Caller::new(&sim).await;
+    sim.clock().stop();
     let calls = futures::future::join_all((0..24).map(|number| {
         let (bot, card) = (&bot, group_card(&format!("c{number}")));
         async move { bot.create(&card).await }
@@ -160,4 +161,11 @@ async fn a_custom_robot_wants_its_signature() {
     assert_eq!(bot.post(&url("wrong"), &message).await.1["errcode"], 310_000);
     assert_eq!(bot.post(&url(&robot_sign("SECsecret", &timestamp)), &message).await.1["errcode"], 0);
     assert_eq!(sim.chats()[0].messages[0].markdown, "警报");
+    sim.clock().stop();
+    let url = url(&robot_sign("SECsecret", &timestamp));
+    let mut last = Value::Null;
+    for _ in 0..20 {
+        last = bot.post(&url, &message).await.1;
+    }
+    assert_eq!(last["errcode"], 130_101);
 }

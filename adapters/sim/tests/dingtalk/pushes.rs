@@ -77,6 +77,16 @@ async fn duplicates_are_pushed_on_request() {
 }
 
 #[tokio::test]
+async fn a_used_up_quota_leaves_the_content_out() {
+    let (sim, service) = (start(), Service::start(ok));
+    sim.set_webhook_url(Some(service.url.clone()));
+    sim.faults().set_messages_exhausted(true);
+    sim.post(Said::text(&sim.direct_chat(ZHANG), ZHANG, "你好")).await;
+    let body = service.pushes(1).await[0].json();
+    assert_eq!((&body["errorCode"], body.get("text")), (&json!("20001"), None));
+}
+
+#[tokio::test]
 async fn quoting_a_card_names_its_carrier() {
     let (sim, service) = (start(), Service::start(ok));
     sim.set_webhook_url(Some(service.url.clone()));

@@ -212,15 +212,23 @@ fn dispatch(call: &Call<'_>) -> Answer {
     }
 }
 
-/// Refuses what exceeds the rate (per API and second), counts the rest. Refused calls cost no monthly quota.
+/// Custom robots send this often a minute.
+const CUSTOM_ROBOT_PER_MINUTE: usize = 20;
+
+/// Refuses what exceeds the rate, counts the rest. Refused calls cost no monthly quota.
 fn count(call: &Call<'_>) -> Result<(), Refusal> {
+    let limit = match call.api {
+        Api::CustomRobot => Some((CUSTOM_ROBOT_PER_MINUTE, 60_000)),
+        api if api.is_counted() => Some((call.shared.config.calls_per_second, 1_000)),
+        _ => None,
+    };
     let mut world = call.shared.world();
-    if call.api.is_counted() && call.shared.checks_rate() {
+    if let Some((most, window_ms)) = limit.filter(|_| call.shared.checks_rate()) {
         let recent = world.recent_calls.entry(call.api).or_default();
-        while recent.front().is_some_and(|at_ms| call.now_ms - at_ms >= 1_000) {
+        while recent.front().is_some_and(|at_ms| call.now_ms - at_ms >= window_ms) {
             recent.pop_front();
         }
-        if recent.len() >= call.shared.config.calls_per_second {
+        if recent.len() >= most {
             return Err(Refusal::rate_limited(call.api));
         }
         recent.push_back(call.now_ms);

@@ -33,6 +33,9 @@ impl Refusal {
     }
 
     pub fn rate_limited(api: Api) -> Self {
+        if api == Api::CustomRobot {
+            return Self::old(130_101, "send too fast");
+        }
         if api.is_old() {
             return Self::Old { errcode: 88, message: "too many calls a second".to_owned(), sub_code: Some("90018") };
         }
