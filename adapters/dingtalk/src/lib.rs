@@ -1,1 +1,32 @@
 //! DingTalk: events in, cards out.
+//!
+//! One [`DingTalk`] is one internal-app robot behind [`magpie_core::platform::Platform`].
+//!
+//! *In* (`open` and what it calls) is pure: a request is told apart by its shape, verified for its class, and only then
+//! parsed. The readers of robot messages, card callbacks and events know nothing of HTTP, so another transport can
+//! feed them. *Out* renders a neutral card through a template, streams it as an AI card, and falls back to Markdown by
+//! session webhook and then by the robot API when cards are refused. Wire facts cite the platform's documentation.
+#![forbid(unsafe_code)]
+
+mod ack;
+mod action;
+mod callback;
+mod config;
+mod content;
+mod entropy;
+mod envelope;
+mod fields;
+mod lifecycle;
+mod open;
+mod platform;
+mod quote;
+mod robot;
+mod route;
+mod secret;
+mod sign;
+mod verify;
+
+pub use config::{ConfigError, DingTalkConfig, Timing};
+pub use entropy::{Entropy, SystemEntropy};
+pub use platform::DingTalk;
+pub use secret::Secret;

@@ -1,0 +1,67 @@
+//! The message that a message answers. Not in the reference page; shapes as seen on the wire.
+
+use magpie_core::event::Quote;
+use magpie_core::ids::MessageId;
+use serde_json::Value;
+
+use crate::content;
+use crate::fields::Fields;
+
+/// Finds what `message` (the whole robot message) quotes.
+///
+/// Of our own cards the platform sends no text, but the key that we got when sending: that key is then the quote's
+/// message id, so the text can be looked up among our deliveries.
+pub(crate) fn read(message: Fields<'_>) -> Option<Quote> {
+    // For rich text the pair stands in `content`, else in `text`.
+    let replied = ["text", "content"]
+        .into_iter()
+        .filter_map(|key| message.object(key))
+        .find(|part| part.is_true("isReplyMsg") || part.get("repliedMsg").is_some());
+    if let Some(part) = replied {
+        return Some(modern(message, part.object("repliedMsg")));
+    }
+    legacy(message)
+}
+
+fn modern(message: Fields<'_>, replied: Option<Fields<'_>>) -> Quote {
+    let original = message.text("originalMsgId");
+    let Some(replied) = replied else {
+        return Quote { message_id: original.map(MessageId::from), text: None, from_bot: false };
+    };
+    let bot = message.text("chatbotUserId");
+    let from_bot = bot.is_some() && replied.text("senderId") == bot;
+    let own_key = message.text("originalProcessQueryKey").filter(|_| from_bot);
+    let id = own_key.or_else(|| replied.text("msgId")).or(original);
+    let text = content::read(replied.text("msgType").unwrap_or_default(), replied.get("content")).text;
+    Quote { message_id: id.map(MessageId::from), text: Some(text).filter(|text| !text.is_empty()), from_bot }
+}
+
+/// Shapes of older clients.
+fn legacy(message: Fields<'_>) -> Option<Quote> {
+    if let Some(quoted) = message.object("quoteMessage") {
+        let text = content::read(quoted.text("msgtype").unwrap_or("text"), quoted.get("text")).text;
+        return Some(Quote {
+            message_id: quoted.text("msgId").map(MessageId::from),
+            text: Some(text).filter(|text| !text.is_empty()),
+            from_bot: false,
+        });
+    }
+    let text = message.object("content")?.get("quoteContent").and_then(Value::as_str)?;
+    Some(Quote { message_id: None, text: Some(text.to_owned()), from_bot: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn older_shapes_of_quotes_are_read() {
+        let message = json!({"quoteMessage": {"msgId": "m1", "msgtype": "text", "text": {"content": "旧"}}});
+        let quote = read(Fields::exact(message.as_object().unwrap())).unwrap();
+        assert_eq!((quote.message_id, quote.text), (Some("m1".into()), Some("旧".to_owned())));
+        let message = json!({"content": {"quoteContent": "更旧"}});
+        assert_eq!(read(Fields::exact(message.as_object().unwrap())).unwrap().text.as_deref(), Some("更旧"));
+    }
+}
