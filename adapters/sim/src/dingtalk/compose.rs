@@ -126,7 +126,8 @@ pub(super) fn post(shared: &Shared, said: &Said) -> Option<Posted> {
     let direct = chat.direct;
     let msg_id = ids::id("msg");
     let is_told = direct || (said.mention_bot && said.content.reaches_robots_in_groups());
-    let callback = is_told.then(|| callback(shared, &mut world, said, (&person, &msg_id, now_ms)));
+    let callback =
+        is_told.then(|| callback(shared, &mut world, said, &Sent { person: &person, msg_id: &msg_id, now_ms }));
     let mention = if !direct && said.mention_bot { format!("@{} ", shared.config.bot_name) } else { String::new() };
     let chat = world.chat_mut(&said.chat)?;
     chat.viewer = Some(person.id.clone());
@@ -150,8 +151,16 @@ pub(super) fn post(shared: &Shared, said: &Said) -> Option<Posted> {
     Some(Posted { msg_id, callback })
 }
 
-fn callback(shared: &Shared, world: &mut World, said: &Said, about: (&Person, &str, i64)) -> Value {
-    let (person, msg_id, now_ms) = about;
+/// Who sent a message, under which id, when.
+struct Sent<'a> {
+    person: &'a Person,
+    msg_id: &'a str,
+    now_ms: i64,
+}
+
+/// The callback's body, with a session webhook of its own.
+fn callback(shared: &Shared, world: &mut World, said: &Said, sent: &Sent<'_>) -> Value {
+    let Sent { person, msg_id, now_ms } = *sent;
     let config = &shared.config;
     let (session, expires_ms) = world.open_session(&said.chat, now_ms);
     let (msgtype, field, mut content) = content(world, said);

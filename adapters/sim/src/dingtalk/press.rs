@@ -35,8 +35,8 @@ pub(super) fn resolve(shared: &Shared, message_id: &str, button_id: &str, user: 
             None => Press::Nothing,
         },
         (Does::CallBack(params), Body::Card(out_track_id)) => {
-            let body = callback(shared, &world, (&chat, out_track_id, user), (button_id, params));
-            call(&world, out_track_id, body)
+            let pressed = Pressed { chat: &chat, out_track_id, user, action_id: button_id, params };
+            call(&world, out_track_id, &callback(shared, &world, &pressed))
         }
         _ => Press::Nothing,
     };
@@ -63,7 +63,7 @@ fn sent_text(url: &str) -> Option<String> {
     url.query_pairs().find(|(key, _)| key == "content").map(|(_, text)| text.into_owned())
 }
 
-fn call(world: &World, out_track_id: &str, body: Value) -> Press {
+fn call(world: &World, out_track_id: &str, body: &Value) -> Press {
     let callback = world.cards.get(out_track_id).map(|card| &card.callback);
     let route = match callback {
         Some(Callback::Http(key)) => world.routes.get(key),
@@ -79,10 +79,17 @@ fn call(world: &World, out_track_id: &str, body: Value) -> Press {
     }
 }
 
-/// `at` is chat, card and presser; `button` its id and params.
-fn callback(shared: &Shared, world: &World, at: (&str, &str, &str), button: (&str, &Value)) -> Value {
-    let (chat, out_track_id, user) = at;
-    let (action_id, params) = button;
+/// Which button of which card was pressed by whom, and where.
+struct Pressed<'a> {
+    chat: &'a str,
+    out_track_id: &'a str,
+    user: &'a str,
+    action_id: &'a str,
+    params: &'a Value,
+}
+
+fn callback(shared: &Shared, world: &World, pressed: &Pressed<'_>) -> Value {
+    let Pressed { chat, out_track_id, user, action_id, params } = *pressed;
     let direct = world.chat(chat).is_some_and(|chat| chat.direct);
     let corp_id = world.person(user).map_or(shared.config.corp_id.as_str(), |person| person.corp_id.as_str());
     let content = json!({"cardPrivateData": {"actionIds": [action_id], "params": params}});

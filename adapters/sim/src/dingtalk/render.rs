@@ -157,6 +157,20 @@ mod tests {
         assert!(!html.contains("onclick"), "{html}");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_foreign_tag_survives(markdown in r#"([a-z \n*`>|_-]|<[a-z/]{1,8}( [a-z]{1,6}=[a-z\"']{0,6})?>|\]\(|\[|&lt;){0,40}"#) {
+            let html = markdown_to_html(&markdown);
+            for tag in html.split('<').skip(1) {
+                let name = tag.trim_start_matches('/').split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+                let known = ["p", "br", "span", "em", "strong", "del", "code", "pre", "blockquote", "ul", "ol", "li", "hr",
+                    "a", "img", "h1", "h2", "table", "thead", "tbody", "tr", "th", "td"];
+                proptest::prop_assert!(known.contains(&name), "{name} in {html}");
+                proptest::prop_assert!(!tag.starts_with("img") || tag.starts_with("img src=\"#\""), "{html}");
+            }
+        }
+    }
+
     #[test]
     fn plain_text_is_escaped_and_keeps_its_lines() {
         assert_eq!(text_to_html("a <b>\n*c*"), "<p>a &lt;b&gt;<br />\n*c*</p>\n");

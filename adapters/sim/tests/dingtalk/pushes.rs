@@ -160,6 +160,41 @@ async fn a_press_calls_the_registered_address_and_applies_the_answer() {
 }
 
 #[tokio::test]
+async fn an_answer_that_comes_too_late_counts_as_none() {
+    let sim = start_with(|config| {
+        config.push_timeout = Duration::from_millis(30);
+        config.card_timeout = Duration::from_millis(30);
+        config.repeat_after.clear();
+    });
+    // Connections wait in the backlog of a listener that never takes them.
+    let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let url = format!("http://{}/", silent.local_addr().expect("an address"));
+    sim.set_webhook_url(Some(url.clone()));
+    let pushed = sim.post(Said::text(GROUP, ZHANG, "你好")).await;
+    assert_eq!((pushed.status, sim.unacknowledged()), (0, vec![pushed.id]));
+
+    let bot = Caller::new(&sim).await;
+    bot.create(&group_card("c1")).await;
+    bot.post("/v1.0/card/callbacks/register", &json!({"callbackRouteKey": "route", "callbackUrl": url})).await;
+    assert_eq!(sim.press("c1", "stop", ZHANG).await.status, 0);
+}
+
+#[tokio::test]
+async fn a_send_message_link_makes_the_person_send_its_text() {
+    let (sim, service) = (start(), Service::start(ok));
+    sim.set_webhook_url(Some(service.url.clone()));
+    let bot = Caller::new(&sim).await;
+    let link = "dtmd://dingtalkclient/sendMessage?content=%E7%BB%A7%E7%BB%AD";
+    let param = json!({"title": "t", "text": "x", "singleTitle": "继续", "singleURL": link}).to_string();
+    let card =
+        json!({"robotCode": "dingsimmagpie0001", "userIds": [ZHANG], "msgKey": "sampleActionCard", "msgParam": param});
+    let (_, sent) = bot.post("/v1.0/robot/oToMessages/batchSend", &card).await;
+    let message = sent["processQueryKey"].as_str().expect("a key");
+    assert_eq!(sim.press(message, "link-0", ZHANG).await.status, 200);
+    assert_eq!(service.pushes(1).await[0].json()["text"]["content"], "继续");
+}
+
+#[tokio::test]
 async fn a_raw_push_arrives_as_it_was_made() {
     let (sim, service) = (start(), Service::start(|_, _| (401, String::new())));
     sim.set_webhook_url(Some(service.url.clone()));

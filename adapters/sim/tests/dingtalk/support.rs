@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use magpie_sim::dingtalk::{DingTalkConfig, DingTalkSim, TEMPLATE_A};
@@ -17,8 +18,10 @@ pub fn start() -> DingTalkSim {
     start_with(|_| {})
 }
 
+/// Waits long for answers, so that a busy machine fails no test; what waits is said by the test itself.
 pub fn start_with(change: impl FnOnce(&mut DingTalkConfig)) -> DingTalkSim {
-    let mut config = DingTalkConfig::default();
+    let patience = Duration::from_secs(60);
+    let mut config = DingTalkConfig { push_timeout: patience, card_timeout: patience, ..DingTalkConfig::default() };
     change(&mut config);
     DingTalkSim::start(config).expect("a loopback port")
 }

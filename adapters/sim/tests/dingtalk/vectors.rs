@@ -1,6 +1,7 @@
 //! The simulator's cryptography against known results (`tests/vectors/dingtalk`).
 
 use magpie_sim::dingtalk::{CryptoError, EventCrypto, card_sign, robot_sign};
+use proptest::prelude::*;
 use serde_json::Value;
 
 fn cases(file: &str) -> Vec<Value> {
@@ -72,5 +73,26 @@ fn keys_are_taken_and_refused_as_known() {
     for check in parsed["key_checks"].as_array().expect("checks") {
         let made = EventCrypto::new("token", field(check, "aes_key"), "owner");
         assert_eq!(made.is_ok(), check["expect"]["ok"] == true, "{}", check["id"]);
+    }
+}
+
+const KEY: &str = "mA9gPiE0sImUlAtEdKeY1234567890abcdefghijklM";
+
+proptest! {
+    #[test]
+    fn any_text_opens_to_itself(text in ".{0,200}", owner in "[a-z0-9]{0,40}", random in any::<[u8; 16]>()) {
+        let crypto = EventCrypto::new("token", KEY, &owner).expect("a good key");
+        let encrypt = crypto.seal_with(&text, random);
+        let signature = crypto.signature("1", "n", &encrypt);
+        prop_assert_eq!(crypto.open(&signature, "1", "n", &encrypt), Ok(text));
+    }
+
+    #[test]
+    fn any_signed_bytes_are_opened_or_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        use base64::Engine as _;
+        let crypto = EventCrypto::new("token", KEY, "owner").expect("a good key");
+        let encrypt = base64::engine::general_purpose::STANDARD.encode(bytes);
+        let signature = crypto.signature("1", "n", &encrypt);
+        prop_assert!(crypto.open(&signature, "1", "n", &encrypt).is_err());
     }
 }

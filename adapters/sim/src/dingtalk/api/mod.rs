@@ -14,6 +14,7 @@ mod tokens;
 
 use actix_web::http::Method;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::faults::Fault;
@@ -23,8 +24,9 @@ pub(super) use cards::string_map;
 pub(super) use reply::{Answer, Refusal, Reply};
 pub(super) use streaming::is_final;
 
-/// Every call that is served. `Display`-able by [`Api::name`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Every call that is served; [`Api::name`] says which one in the platform's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Api {
     Token,
     CorpToken,
