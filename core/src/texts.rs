@@ -24,6 +24,8 @@ pub enum Text {
     GivenUp,
     ThanksForVote,
     Stopping,
+    Works,
+    DoesNotWork,
     Local,
     Cloud,
 }
@@ -84,6 +86,8 @@ impl Text {
             ),
             Self::ThanksForVote => ("谢谢反馈", "Thank you for your feedback"),
             Self::Stopping => ("正在停止", "Stopping"),
+            Self::Works => ("可用", "available"),
+            Self::DoesNotWork => ("暂不可用", "not available"),
             Self::Local => ("本地", "local"),
             Self::Cloud => ("云端", "cloud"),
         }

@@ -224,3 +224,6 @@ impl<H: Handler> Worker<H> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;
