@@ -6,5 +6,7 @@
 //! published vectors.
 
 pub mod dingtalk;
+pub mod feishu;
+pub mod playground;
 pub mod view;
 pub mod wire;
