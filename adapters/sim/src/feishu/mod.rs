@@ -1,0 +1,275 @@
+//! The simulated Feishu: a tenant with people, chats and one bot app.
+//!
+//! It stands where the real platform stands. People type and press; events and callbacks are encrypted, signed and
+//! pushed to the service's webhook with the platform's retry schedule. The OpenAPI that a bot calls is served on a
+//! loopback port, strict where the real one is strict: tokens, rates, sizes, card schema, CardKit sequences, streaming
+//! mode. Faults are switchable at run time, the clock can be moved, and [`FeishuSim::chats`] shows what a person sees.
+//!
+//! | module | duty |
+//! | --- | --- |
+//! | `config` `clock` `faults` | what it is started with and how it is steered |
+//! | `crypto` `push` `said` `press` `events` | what goes to the service |
+//! | `server` `api` `answer` `multipart` | what the service may call |
+//! | `world` `tree` `validate` | the state, and the rules for cards |
+//! | `render` `markdown` `wirelog` | what people and onlookers see |
+
+mod answer;
+mod api;
+mod clock;
+mod config;
+pub mod crypto;
+mod events;
+mod faults;
+mod ids;
+mod markdown;
+mod multipart;
+mod press;
+mod push;
+mod render;
+mod said;
+mod server;
+mod shared;
+mod tree;
+mod validate;
+mod wirelog;
+mod world;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use serde_json::Value;
+use tokio::sync::watch;
+
+pub use self::clock::SimClock;
+pub use self::config::{FeishuConfig, RateLimits};
+pub use self::events::UrlRefused;
+pub use self::faults::{Call, Fault, Faults, Target};
+pub use self::press::Toast;
+pub use self::push::DeliveryReport;
+pub use self::said::Said;
+pub use self::world::card::CardReport;
+
+use self::press::{CallbackStyle, Press};
+use self::shared::Shared;
+use self::world::Person;
+use crate::view::{Boxed, ChatView, Pushed, SimulatedPlatform, Utterance};
+use crate::wire::WireLog;
+
+/// How long a push may take to connect.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+
+/// A running simulated Feishu. Clones are handles on the same one; it stops with the last of them.
+#[derive(Clone)]
+pub struct FeishuSim {
+    shared: Arc<Shared>,
+    _running: Arc<Running>,
+}
+
+/// Stops server and runtime when dropped.
+struct Running {
+    server: ServerHandle,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The command is sent at once; waiting for it is not possible here and not needed.
+        drop(self.server.stop(false));
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl FeishuSim {
+    /// Binds the port on 127.0.0.1 and serves at once, on threads of its own.
+    ///
+    /// # Errors
+    /// If the port is taken, or threads or an HTTP client cannot be made.
+    pub fn start(config: FeishuConfig) -> io::Result<Self> {
+        // Only the first installation in a process counts; whoever came before is as good.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let listener = TcpListener::bind(("127.0.0.1", config.port))?;
+        let origin = format!("http://{}", listener.local_addr()?);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("feishu-sim-push")
+            .enable_all()
+            .build()?;
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_LIMIT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(io::Error::other)?;
+        let shared = Arc::new(Shared::new(config, origin, http, runtime.handle().clone()));
+        let server = server::spawn(listener, Arc::clone(&shared))?;
+        Ok(Self { shared, _running: Arc::new(Running { server, runtime: Some(runtime) }) })
+    }
+
+    /// What it was started with.
+    #[must_use]
+    pub fn config(&self) -> &FeishuConfig {
+        &self.shared.config
+    }
+
+    /// The switchboard of faults.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    /// The platform's clock.
+    #[must_use]
+    pub fn clock(&self) -> &SimClock {
+        &self.shared.clock
+    }
+
+    #[must_use]
+    pub fn wire(&self) -> &WireLog {
+        &self.shared.config.wire
+    }
+
+    /// Sends events to this URL from now on; attempts already scheduled follow it too.
+    pub fn set_webhook_url(&self, url: &str) {
+        *self.shared.webhook() = Some(url.to_owned());
+    }
+
+    /// All tokens issued so far stop working (99991663).
+    pub fn invalidate_tokens(&self) {
+        self.shared.world().tokens.invalidate();
+    }
+
+    /// Changes the frequency limits.
+    pub fn set_limits(&self, limits: RateLimits) {
+        self.shared.world().config.limits = limits;
+    }
+
+    /// Adds a group with these people and the bot; gives its chat id.
+    pub fn add_group(&self, title: &str, members: &[&str]) -> String {
+        let members = members.iter().map(|&member| member.to_owned()).collect();
+        let id = self.shared.world().add_group(title, members);
+        self.shared.changed();
+        id
+    }
+
+    /// Adds a person with a direct chat; gives `(open_id, chat_id)`.
+    pub fn add_person(&self, name: &str) -> (String, String) {
+        let person = Person::new(ids::fresh("ou_"), name);
+        let open_id = person.open_id.clone();
+        let chat_id = self.shared.world().add_person(person);
+        self.shared.changed();
+        (open_id, chat_id)
+    }
+
+    /// Chat id of the first group.
+    #[must_use]
+    pub fn group(&self) -> String {
+        let world = self.shared.world();
+        world.chats.iter().find(|chat| !chat.direct).map(|chat| chat.id.clone()).unwrap_or_default()
+    }
+
+    /// Chat id of the direct chat between a person and the bot.
+    #[must_use]
+    pub fn direct_chat(&self, open_id: &str) -> Option<String> {
+        self.shared.world().direct_chat(open_id).map(|chat| chat.id.clone())
+    }
+
+    /// Whether replies in this chat may open topics (they may from the start).
+    pub fn allow_topics(&self, chat_id: &str, topics: Topics) {
+        if let Some(chat) = self.shared.world().chat_mut(chat_id) {
+            chat.topics = topics == Topics::Allowed;
+        }
+    }
+
+    /// What the service did to the card of a message.
+    #[must_use]
+    pub fn card_report(&self, message_id: &str) -> Option<CardReport> {
+        let world = self.shared.world();
+        world.card_of(message_id).map(|card| card.report(world.now_ms()))
+    }
+
+    /// The JSON of a message's card as it stands.
+    #[must_use]
+    pub fn card_json(&self, message_id: &str) -> Option<Value> {
+        self.shared.world().card_of(message_id).map(|card| card.json.clone())
+    }
+
+    /// Emoji types of the bot's reactions on a message.
+    #[must_use]
+    pub fn reactions(&self, message_id: &str) -> Vec<String> {
+        let world = self.shared.world();
+        let reactions = world.message(message_id).map(|message| message.reactions.clone()).unwrap_or_default();
+        reactions.into_iter().map(|(_, emoji)| emoji).collect()
+    }
+
+    /// The last note shown over a chat.
+    #[must_use]
+    pub fn last_toast(&self) -> Option<Toast> {
+        self.shared.toasts().last().cloned()
+    }
+
+    /// How the delivery of a person's message stands.
+    #[must_use]
+    pub fn delivery(&self, message_id: &str) -> Option<DeliveryReport> {
+        let event = self.shared.world().message(message_id)?.event.clone()?;
+        self.shared.deliveries().get(event["header"]["event_id"].as_str()?).copied()
+    }
+
+    /// Presses the submit button of a form with these values.
+    pub async fn submit(&self, message_id: &str, button_id: &str, user: &str, form_value: &Value) -> Pushed {
+        let form_value = Some(form_value);
+        self.shared.press(Press { message_id, button_id, user, form_value, style: CallbackStyle::Current }).await
+    }
+
+    /// Presses a button whose app still has the old card callback.
+    pub async fn press_old_style(&self, message_id: &str, button_id: &str, user: &str) -> Pushed {
+        self.shared.press(Press { message_id, button_id, user, form_value: None, style: CallbackStyle::Old }).await
+    }
+}
+
+/// Whether a chat supports topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topics {
+    Allowed,
+    Refused,
+}
+
+impl SimulatedPlatform for FeishuSim {
+    fn name(&self) -> &'static str {
+        "feishu"
+    }
+
+    fn base_url(&self) -> String {
+        self.shared.origin.clone()
+    }
+
+    fn chats(&self) -> Vec<ChatView> {
+        render::chats(&self.shared.world())
+    }
+
+    fn people(&self) -> Vec<(String, String)> {
+        let world = self.shared.world();
+        world.people.iter().map(|person| (person.open_id.clone(), person.name.clone())).collect()
+    }
+
+    fn say(&self, utterance: Utterance) -> Boxed<'_, Pushed> {
+        let mut said = Said::text(&utterance.chat, &utterance.user, &utterance.text);
+        if utterance.mention_bot {
+            said = said.mentioning_bot();
+        }
+        Box::pin(self.send(said))
+    }
+
+    fn press<'a>(&'a self, message_id: &'a str, button_id: &'a str, user: &'a str) -> Boxed<'a, Pushed> {
+        let press = Press { message_id, button_id, user, form_value: None, style: CallbackStyle::Current };
+        Box::pin(self.shared.press(press))
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changes.subscribe()
+    }
+}

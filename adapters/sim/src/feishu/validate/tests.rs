@@ -1,0 +1,124 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+struct Known;
+
+impl Directory for Known {
+    fn has_image(&self, key: &str) -> bool {
+        key == "img_v3_known"
+    }
+
+    fn has_person(&self, id: &str) -> bool {
+        id == "ou_known"
+    }
+}
+
+fn card(elements: Value) -> Value {
+    json!({"schema": "2.0", "config": {"update_multi": true}, "body": {"elements": elements}})
+}
+
+fn code(card: &Value) -> i64 {
+    check_card(card, &Known).map_or_else(|flaw| flaw.code, |()| 0)
+}
+
+fn button(id: &str) -> Value {
+    json!({"tag": "button", "element_id": id, "text": {"tag": "plain_text", "content": "👍"}, "type": "default",
+        "size": "small", "behaviors": [{"type": "callback", "value": {"a": "fb"}}],
+        "confirm": {"title": {"tag": "plain_text", "content": "?"}, "text": {"tag": "plain_text", "content": "!"}}})
+}
+
+#[test]
+fn full_card_passes() {
+    let card = json!({"schema": "2.0",
+        "config": {"update_multi": true, "streaming_mode": true, "width_mode": "fill", "enable_forward": true,
+            "summary": {"content": "Ready"},
+            "streaming_config": {"print_frequency_ms": {"default": 70}, "print_step": {"default": 1}, "print_strategy": "fast"}},
+        "header": {"title": {"tag": "plain_text", "content": "Helpdesk"}, "subtitle": {"tag": "plain_text", "content": "m"},
+            "template": "blue", "icon": {"tag": "standard_icon", "token": "emoji_outlined", "color": "blue"},
+            "text_tag_list": [{"tag": "text_tag", "text": {"tag": "plain_text", "content": "local"}, "color": "turquoise"}]},
+        "body": {"direction": "vertical", "padding": "12px 12px 12px 12px", "vertical_spacing": "8px", "elements": [
+            {"tag": "markdown", "element_id": "answer", "content": "# T\n![x](img_v3_known) <at id=ou_known></at>"},
+            {"tag": "hr", "element_id": "line"},
+            {"tag": "collapsible_panel", "expanded": false, "header": {"title": {"tag": "plain_text", "content": "…"}},
+                "elements": [{"tag": "markdown", "content": "thinking"}]},
+            {"tag": "column_set", "element_id": "acts", "flex_mode": "flow", "columns": [
+                {"tag": "column", "width": "auto", "elements": [button("up")]}]},
+            {"tag": "form", "name": "f", "elements": [{"tag": "input", "name": "why"},
+                {"tag": "button", "name": "send", "form_action_type": "submit", "text": {"tag": "plain_text", "content": "Send"}}]},
+            {"tag": "div", "element_id": "foot",
+                "text": {"tag": "plain_text", "content": "AI", "text_size": "notation", "text_color": "grey"}}]}});
+    assert_eq!(check_card(&card, &Known), Ok(()));
+}
+
+#[test]
+fn parts_of_the_old_version_are_refused_with_their_own_code() {
+    assert_eq!(code(&card(json!([{"tag": "action", "actions": []}]))), 200_861);
+    assert_eq!(code(&card(json!([{"tag": "note", "elements": []}]))), 200_861);
+    let mut old = card(json!([]));
+    old["i18n_elements"] = json!({});
+    assert_eq!(code(&old), 200_861);
+    assert_eq!(code(&json!({"elements": []})), 300_303);
+}
+
+#[test]
+fn unknown_keys_and_values_are_refused_with_their_path() {
+    let flaw = check_card(&card(json!([{"tag": "markdown", "content": "x", "colour": "red"}])), &Known).unwrap_err();
+    assert_eq!(flaw.code, 200_621);
+    assert_eq!(flaw.path, "ROOT -> body -> elements -> [0](tag: markdown)");
+    assert!(flaw.text().contains("unknown property colour"));
+    let mut wide = card(json!([]));
+    wide["config"]["wide_screen_mode"] = json!(true);
+    assert_eq!(code(&wide), 200_621);
+    let mut colour = card(json!([]));
+    colour["header"] = json!({"title": {"tag": "plain_text", "content": "T"}, "template": "pink"});
+    assert_eq!(code(&colour), 200_621);
+    assert_eq!(
+        code(&card(json!([{"tag": "button", "text": {"tag": "plain_text", "content": "x"}, "value": {}}]))),
+        200_621
+    );
+}
+
+#[test]
+fn update_multi_must_not_be_false() {
+    let mut card = card(json!([]));
+    card["config"]["update_multi"] = json!(false);
+    assert_eq!(code(&card), 300_302);
+}
+
+#[test]
+fn element_ids_are_well_formed_and_unique() {
+    assert_eq!(code(&card(json!([{"tag": "hr", "element_id": "1st"}]))), 200_621);
+    assert_eq!(code(&card(json!([{"tag": "hr", "element_id": "a".repeat(21)}]))), 200_621);
+    assert_eq!(code(&card(json!([button("same"), {"tag": "hr", "element_id": "same"}]))), 300_301);
+}
+
+#[test]
+fn elements_tables_and_nesting_are_limited() {
+    assert_eq!(code(&card(vec![json!({"tag": "hr"}); 200].into())), 0);
+    assert_eq!(code(&card(vec![json!({"tag": "hr"}); 201].into())), 300_305);
+    let table = json!({"tag": "markdown", "content": "| a |\n|---|\n| b |"});
+    assert_eq!(code(&card(vec![table.clone(); 5].into())), 0);
+    assert_eq!(code(&card(vec![table; 6].into())), 11_310);
+    let mut nested = json!({"tag": "hr"});
+    for _ in 0..6 {
+        nested = json!({"tag": "collapsible_panel", "elements": [nested]});
+    }
+    assert_eq!(code(&card(json!([nested]))), 11_310);
+}
+
+#[test]
+fn foreign_images_and_unknown_people_are_refused() {
+    assert_eq!(code(&card(json!([{"tag": "markdown", "content": "![x](https://example.com/a.png)"}]))), 200_570);
+    assert_eq!(code(&card(json!([{"tag": "img", "img_key": "img_v3_other"}]))), 200_570);
+    assert_eq!(code(&card(json!([{"tag": "markdown", "content": "hi <at id=ou_other></at>"}]))), 100_290);
+}
+
+#[test]
+fn forms_need_names_and_a_submit_button() {
+    let form = |elements: Value| card(json!([{"tag": "form", "name": "f", "elements": elements}]));
+    assert_eq!(code(&form(json!([{"tag": "input", "name": "a"}]))), 200_621);
+    let submit = json!({"tag": "button", "name": "go", "form_action_type": "submit", "text": {"tag": "plain_text", "content": "Go"}});
+    assert_eq!(code(&form(json!([{"tag": "input"}, submit]))), 200_530);
+    assert_eq!(code(&form(json!([{"tag": "input", "name": "go"}, submit]))), 200_530);
+}
