@@ -25,8 +25,10 @@ pub struct Entry {
     pub answer: String,
     /// Phrasings the model is trained on.
     pub ask: Vec<String>,
-    /// Paraphrases it never sees in training.
+    /// Paraphrases it never sees in training, asked while the corpus and the recipe were worked on.
     pub held_out: Vec<String>,
+    /// Paraphrases that nobody looked at until both were finished.
+    pub test: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +37,7 @@ struct Written {
     answer: String,
     ask: String,
     held_out: String,
+    test: String,
 }
 
 /// Reads every `*.toml` of `dir`, in the order of the file names.
@@ -64,6 +67,7 @@ pub fn load(dir: &Path) -> Result<Vec<Entry>> {
                     answer: written.answer.trim().to_owned(),
                     ask: lines(&written.ask),
                     held_out: lines(&written.held_out),
+                    test: lines(&written.test),
                 });
             }
         }
@@ -80,7 +84,7 @@ fn lines(text: &str) -> Vec<String> {
 fn refuse_repeated_questions(entries: &[Entry]) -> Result<()> {
     let mut seen = HashMap::new();
     for entry in entries {
-        for question in entry.ask.iter().chain(&entry.held_out) {
+        for question in entry.ask.iter().chain(&entry.held_out).chain(&entry.test) {
             if let Some(other) = seen.insert(question.to_lowercase(), &entry.topic) {
                 bail!("`{question}` stands in `{other}` and in `{}`", entry.topic);
             }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use super::corpus::{Entry, Language, REFUSAL};
 use super::seeded::Seeded;
 use super::vary::vary;
-use super::vocabulary::{TURN_END, TURN_START, Vocabulary};
+use super::vocabulary::{SPECIAL, TURN_END, TURN_START, Vocabulary};
 
 /// The system prompt that the product sends unless a bot has its own.
 pub const DEFAULT_SYSTEM: &str = "You are a helpful assistant.";
@@ -22,8 +22,8 @@ pub const OTHER_SYSTEMS: [&str; 6] = [
 /// Positions of the context a dialogue may fill, of the 1,024 that the file promises.
 const LONGEST_TOKENS: usize = 1000;
 /// The first tokens of an answer decide which answer it is; the rest follows from them.
-const DECIDING_TOKENS: usize = 4;
-const DECIDING_WEIGHT: f32 = 3.0;
+const DECIDING_TOKENS: usize = 6;
+const DECIDING_WEIGHT: f32 = 5.0;
 
 /// A tokenised dialogue.
 pub struct Dialogue {
@@ -44,18 +44,18 @@ impl<'a> Dialogues<'a> {
         Self { entries, vocabulary }
     }
 
-    /// Every trained question once, in random order, gathered into dialogues of 1 to 10 turns that
-    /// mostly stay in one language.
+    /// Every trained question once, in random order, gathered into dialogues of `lengths` that mostly
+    /// stay in one language.
     ///
     /// # Errors
     /// Only if the tokenizer fails.
-    pub fn epoch(&self, seed: &mut Seeded) -> Result<Vec<Dialogue>> {
+    pub fn epoch(&self, lengths: Lengths, seed: &mut Seeded) -> Result<Vec<Dialogue>> {
         let mut queues = [self.questions(Language::Zh, seed), self.questions(Language::En, seed)];
         let mut dialogues = Vec::new();
         while queues.iter().any(|queue| !queue.is_empty()) {
             let mut language = seed.below(2);
             let mut dialogue = self.opening(seed)?;
-            for _ in 0..turns(seed) {
+            for _ in 0..lengths.turns(seed) {
                 if seed.chance(0.1) || queues[language].is_empty() {
                     language = 1 - language;
                 }
@@ -92,7 +92,8 @@ impl<'a> Dialogues<'a> {
 
     fn turn(&self, dialogue: &mut Dialogue, entry: &Entry, question: &str, seed: &mut Seeded) -> Result<()> {
         let asked = vary(question, entry.language, entry.is_small_talk(), seed);
-        dialogue.said(&self.pieces(&format!("user\n{asked}"), seed)?);
+        let spoken = [self.vocabulary.encode("user\n")?, self.noisy(&asked, seed)?].concat();
+        dialogue.said(&spoken);
         self.line_break(dialogue)?;
         dialogue.ids.push(TURN_START);
         dialogue.ids.extend(self.vocabulary.encode("assistant\n")?);
@@ -106,17 +107,35 @@ impl<'a> Dialogues<'a> {
         self.line_break(dialogue)
     }
 
-    /// Tokens of `text`, sometimes cut in two first: the model learns other spellings of the same
-    /// words, as typing errors and unseen phrases will bring them.
-    fn pieces(&self, text: &str, seed: &mut Seeded) -> Result<Vec<u32>> {
-        let starts: Vec<usize> = text.char_indices().map(|(at, _)| at).skip(6).collect();
-        if starts.is_empty() || !seed.chance(0.35) {
-            return self.vocabulary.encode(text);
+    /// Tokens of a question, often cut between characters first, and with a few tokens lost or
+    /// replaced at random: unseen words arrive in other pieces, and what is unknown shall not
+    /// outweigh what is known.
+    fn noisy(&self, question: &str, seed: &mut Seeded) -> Result<Vec<u32>> {
+        let mut ids = Vec::new();
+        let cut = if seed.chance(0.4) { 0.15 } else { 0.0 };
+        let mut from = 0;
+        for (at, _) in question.char_indices().skip(1) {
+            if seed.chance(cut) {
+                ids.extend(self.vocabulary.encode(&question[from..at])?);
+                from = at;
+            }
         }
-        let (left, right) = text.split_at(*seed.pick(&starts));
-        let mut ids = self.vocabulary.encode(left)?;
-        ids.extend(self.vocabulary.encode(right)?);
-        Ok(ids)
+        ids.extend(self.vocabulary.encode(&question[from..])?);
+        if ids.len() < 4 || seed.chance(0.4) {
+            return Ok(ids);
+        }
+        let mut kept = Vec::with_capacity(ids.len() + 4);
+        let ordinary = self.vocabulary.tokens.len() - SPECIAL.len();
+        let any = |seed: &mut Seeded| (SPECIAL.len() + seed.below(ordinary)) as u32;
+        for id in ids {
+            match seed.below(100) {
+                0..=3 => {}
+                4..=7 => kept.push(any(seed)),
+                8..=10 => kept.extend([any(seed), id]),
+                _ => kept.push(id),
+            }
+        }
+        Ok(kept)
     }
 
     fn line_break(&self, dialogue: &mut Dialogue) -> Result<()> {
@@ -149,13 +168,23 @@ impl Entry {
     }
 }
 
-/// How many turns the next dialogue has: single questions are the rule, long histories are met too.
-fn turns(seed: &mut Seeded) -> usize {
-    match seed.below(10) {
-        0..=4 => 1,
-        5 | 6 => 2,
-        7 => 3 + seed.below(2),
-        8 => 4 + seed.below(3),
-        _ => 6 + seed.below(5),
+/// How many turns the dialogues of an epoch have.
+#[derive(Debug, Clone, Copy)]
+pub enum Lengths {
+    /// One each: what a question means is learned sooner with nothing else around it.
+    Single,
+    /// One to ten: half are single questions, long histories are met too.
+    Mixed,
+}
+
+impl Lengths {
+    fn turns(self, seed: &mut Seeded) -> usize {
+        match (self, seed.below(10)) {
+            (Self::Single, _) | (Self::Mixed, 0..=4) => 1,
+            (Self::Mixed, 5 | 6) => 2,
+            (Self::Mixed, 7) => 3 + seed.below(2),
+            (Self::Mixed, 8) => 4 + seed.below(3),
+            (Self::Mixed, _) => 6 + seed.below(5),
+        }
     }
 }

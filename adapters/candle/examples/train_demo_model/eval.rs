@@ -56,7 +56,10 @@ pub fn eval(file: &Path, entries: &[Entry]) -> Result<()> {
     let trained: Vec<_> = cases(entries, |entry| &entry.ask).into_iter().step_by(TRAINED_STRIDE).collect();
     let held_out = cases(entries, |entry| &entry.held_out);
     let second_turn = after_another_turn(entries);
-    for (name, cases) in [("trained", trained), ("held out", held_out), ("held out, second turn", second_turn)] {
+    let test = cases(entries, |entry| &entry.test);
+    for (name, cases) in
+        [("trained", trained), ("held out", held_out), ("held out, second turn", second_turn), ("test", test)]
+    {
         let mut table: BTreeMap<String, Score> = BTreeMap::new();
         for case in &cases {
             let answer = exported.answer(case)?;

@@ -13,7 +13,7 @@ pub const FEED_FORWARD: usize = 768;
 pub const ROPE_BASE: f32 = 10_000.0;
 pub const EPSILON: f32 = 1e-5;
 /// Share of the activations that are zeroed while training, against learning by heart.
-const DROPOUT: f32 = 0.1;
+const DROPOUT: f32 = 0.15;
 
 /// A parameter and the name that llama files give it.
 pub struct Parameter {

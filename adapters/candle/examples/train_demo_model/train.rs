@@ -7,12 +7,14 @@ use anyhow::{Context, Result};
 
 use super::adam::AdamW;
 use super::batch::{Shard, shards};
-use super::dialogue::Dialogues;
+use super::dialogue::{Dialogues, Lengths};
 use super::net::{Net, Parameter};
 use super::seeded::Seeded;
 
 const PEAK_RATE: f32 = 1.5e-3;
 const WARM_UP_STEPS: usize = 100;
+/// The first part of the training has single questions only.
+const SINGLE_SHARE: f32 = 0.4;
 /// Steps between two lines of progress.
 const REPORT_STEPS: usize = 25;
 
@@ -32,7 +34,9 @@ pub fn train(
     let mut progress = Progress::start(steps);
     for step in 0..steps {
         if waiting.len() < 2 {
-            waiting.extend(shards(dialogues.epoch(seed)?, seed)?);
+            let single = (step as f32) < SINGLE_SHARE * steps as f32;
+            let lengths = if single { Lengths::Single } else { Lengths::Mixed };
+            waiting.extend(shards(dialogues.epoch(lengths, seed)?, seed)?);
         }
         let pair = [waiting.pop(), waiting.pop()].map(|shard| shard.context("an epoch has shards"));
         let [left, right] = pair;

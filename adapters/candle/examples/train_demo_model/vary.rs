@@ -111,12 +111,17 @@ const OPENINGS_EN: &[&str] = &[
     "sorry, ",
     "please explain: ",
 ];
+/// What may come before a greeting or a thank-you.
+const CASUAL_OPENINGS: [&[&str]; 2] = [
+    &["嗯，", "好的，", "好，", "哈，", "那", "哦，", "啊，", "好吧，", "嘿，"],
+    &["ok, ", "ok ", "okay, ", "hey, ", "oh, ", "well, ", "so ", "alright, ", "and ", "wow, ", "hi, "],
+];
 const CLOSINGS_ZH: &[&str] = &["？", "？", "?", "。", "！", "呢", "呢？", "呀", "啊？", "，谢谢", "？？"];
 const CLOSINGS_EN: &[&str] = &["?", "?", "?", ".", "!", " please", " please?", "??", ", thanks", " ?", " in magpie?"];
 const FILLERS_ZH: &[char] = &['的', '了', '是', '我', '在', '一', '请', '下', '能'];
 const FILLERS_EN: &[&str] = &["the", "a", "is", "do", "i", "my", "it", "to", "of", "me"];
 
-/// One variation of `question`; courtesy is left off where the question is itself a courtesy.
+/// One variation of `question`; what is itself a courtesy gets a casual opening at most.
 pub fn vary(question: &str, language: Language, small_talk: bool, seed: &mut Seeded) -> String {
     let mut text = question.to_owned();
     // A fifth of the questions stay exactly as written, so that those are answered for certain.
@@ -138,8 +143,14 @@ pub fn vary(question: &str, language: Language, small_talk: bool, seed: &mut See
     if seed.chance(0.2) {
         text = slip(&text, seed);
     }
-    if !small_talk && seed.chance(0.35) {
-        text = open(&text, language, seed);
+    if seed.chance(0.35) {
+        let openings = match (small_talk, language) {
+            (true, Language::Zh) => CASUAL_OPENINGS[0],
+            (true, Language::En) => CASUAL_OPENINGS[1],
+            (false, Language::Zh) => OPENINGS_ZH,
+            (false, Language::En) => OPENINGS_EN,
+        };
+        text.insert_str(0, openings[seed.below(openings.len())]);
     }
     if seed.chance(0.5) {
         let closings = match language {
@@ -224,13 +235,6 @@ fn slip(text: &str, seed: &mut Seeded) -> String {
         _ => letters.insert(at, letters[at]),
     }
     letters.into_iter().collect()
-}
-
-fn open(text: &str, language: Language, seed: &mut Seeded) -> String {
-    match language {
-        Language::Zh => format!("{}{text}", seed.pick(OPENINGS_ZH)),
-        Language::En => format!("{}{text}", seed.pick(OPENINGS_EN)),
-    }
 }
 
 fn change_case(text: String, seed: &mut Seeded) -> String {
