@@ -14,7 +14,8 @@ use super::breaker::Pass;
 use super::gate::{Full, Gate, Permit};
 use super::slot::Slot;
 use crate::cancel::CancelToken;
-use crate::engine::{Choice, Completion, Delta, EngineError, Fallback, Finish, Prompt, estimate_tokens};
+use crate::conversation::window;
+use crate::engine::{Choice, Completion, Delta, Engine, EngineError, Fallback, Finish, Prompt, estimate_tokens};
 
 /// How long a cancelled engine may take for its last word, before its figures are estimated.
 const CANCEL_GRACE: Duration = Duration::from_secs(1);
@@ -140,12 +141,16 @@ impl Run {
             Ok(pass) => pass,
             Err(error) => return self.move_on(&slot, error, "breaker_open"),
         };
+        let prompt = match fitted(&self.prompt, slot.engine.as_ref()) {
+            Ok(prompt) => prompt,
+            Err(error) => return self.move_on(&slot, error, "rejected"),
+        };
         if let Some(Fallback { from, reason }) = &self.fallback {
             let to = slot.info.name.clone();
             counter!("magpie_fallback_total", "from" => from.clone(), "to" => to, "reason" => reason.clone())
                 .increment(1);
         }
-        let deltas = slot.engine.generate(self.prompt.clone(), self.stop.clone());
+        let deltas = slot.engine.generate(prompt, self.stop.clone());
         let deadline = Instant::now() + self.shared.settings.first_token_timeout;
         self.current = Some(Current { slot, pass, deltas, deadline, begun: false, estimated_tokens: 0 });
     }
@@ -262,4 +267,16 @@ impl Run {
     fn current_name(&self) -> String {
         self.current.as_ref().map_or_else(|| ROUTER.to_owned(), |current| current.slot.info.name.clone())
     }
+}
+
+/// The prompt as long as this engine can read it, with a quarter of its context left for the answer.
+fn fitted(prompt: &Prompt, engine: &dyn Engine) -> Result<Prompt, EngineError> {
+    let info = engine.info();
+    let Some(context_tokens) = info.context_tokens else { return Ok(prompt.clone()) };
+    let asked = prompt.sampling.max_tokens.and_then(|tokens| usize::try_from(tokens).ok());
+    let answer_tokens = asked.unwrap_or(usize::MAX).min(context_tokens / 4);
+    window::fit(prompt, context_tokens - answer_tokens, |text| engine.count_tokens(text)).map_err(|too_long| {
+        let what = format!("the question takes {} tokens of {}", too_long.tokens, too_long.budget_tokens);
+        EngineError::Rejected { engine: info.name, what }
+    })
 }

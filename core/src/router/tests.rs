@@ -5,7 +5,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::engine::{Choice, Completion, EngineKind, Finish};
+use crate::engine::{Choice, Completion, EngineKind, Finish, PromptMessage, Role};
 use crate::testkit::engine::{Failure, ScriptedEngine, Step};
 use crate::testkit::engine_contract;
 
@@ -296,4 +296,36 @@ async fn waiting_for_a_place_ends_with_the_total_timeout() {
 #[tokio::test(start_paused = true)]
 async fn scripted_engines_keep_the_contract() {
     engine_contract::check(answering(EngineKind::Local)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_engine_reads_as_much_of_the_history_as_fits_its_context() {
+    let engine = answering(EngineKind::Local);
+    let turn = |role, text: &str| PromptMessage { role, text: text.repeat(1_000) };
+    let mut prompt = engine_contract::prompt();
+    let question = prompt.messages.pop().unwrap();
+    for _ in 0..10 {
+        prompt.messages.extend([turn(Role::User, "why "), turn(Role::Assistant, "so ")]);
+    }
+    prompt.messages.push(question.clone());
+    let _: Items =
+        router(Strategy::LocalOnly, &[&engine]).answer(prompt, &ModelChoice::Auto, CancelToken::new()).collect().await;
+    let read = &engine.prompts()[0].messages;
+    let tokens: usize = read.iter().map(|message| engine.count_tokens(&message.text)).sum();
+    assert!(tokens <= 4096 * 3 / 4 && read.len() >= 2, "{tokens} tokens in {} messages", read.len());
+    assert_eq!(read.last(), Some(&question));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_too_long_for_one_engine_goes_to_the_next_without_being_asked() {
+    let (small, large) = (answering(EngineKind::Local), answering(EngineKind::Cloud));
+    large.set_context(None);
+    let mut prompt = engine_contract::prompt();
+    prompt.messages.last_mut().unwrap().text = "为什么".repeat(4_000);
+    let items: Items = router(Strategy::LocalFirst, &[&small, &large])
+        .answer(prompt, &ModelChoice::Auto, CancelToken::new())
+        .collect()
+        .await;
+    assert_eq!(short(&items), ">cloud(local rejected) from cloud done");
+    assert!(small.prompts().is_empty());
 }

@@ -66,7 +66,7 @@ impl Failure {
 
 /// Plays one script an answer, the last one again and again.
 pub struct ScriptedEngine {
-    info: EngineInfo,
+    info: Mutex<EngineInfo>,
     scripts: Mutex<VecDeque<Vec<Step>>>,
     prompts: Mutex<Vec<Prompt>>,
     health: Mutex<Health>,
@@ -78,7 +78,7 @@ impl ScriptedEngine {
         let info =
             EngineInfo { name: name.to_owned(), kind, model: format!("{name}-model"), context_tokens: Some(4096) };
         Arc::new(Self {
-            info,
+            info: Mutex::new(info),
             scripts: Mutex::new(scripts.into()),
             prompts: Mutex::default(),
             health: Mutex::new(Health::Ok),
@@ -107,6 +107,11 @@ impl ScriptedEngine {
         *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
     }
 
+    /// Replaces the length of its context.
+    pub fn set_context(&self, context_tokens: Option<usize>) {
+        self.info.lock().unwrap_or_else(PoisonError::into_inner).context_tokens = context_tokens;
+    }
+
     fn next_script(&self) -> Vec<Step> {
         let mut scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
         if scripts.len() > 1 { scripts.pop_front() } else { scripts.front().cloned() }.unwrap_or_default()
@@ -115,12 +120,12 @@ impl ScriptedEngine {
 
 impl Engine for ScriptedEngine {
     fn info(&self) -> EngineInfo {
-        self.info.clone()
+        self.info.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn generate(&self, prompt: Prompt, stop: CancelToken) -> BoxStream<'static, Result<Delta, EngineError>> {
         self.prompts.lock().unwrap_or_else(PoisonError::into_inner).push(prompt);
-        let play = Play { engine: self.info.name.clone(), stop, steps: self.next_script().into(), tokens: 0 };
+        let play = Play { engine: self.info().name, stop, steps: self.next_script().into(), tokens: 0 };
         stream::unfold(play, |mut play| async move { play.next().await.map(|item| (item, play)) }).boxed()
     }
 

@@ -15,7 +15,8 @@ impl Turn {
     /// What a button carries is not trusted by itself: the card must be one that this bot sent, for that event.
     pub(super) async fn action(&self, claim: &Claim, bot: &Bot, action: &CardAction) -> Result<Ended, ReplyError> {
         let Some(press) = &action.press else { return Ok(done("unknown_action")) };
-        let known = self.store.delivery_of_card(&bot.settings.id, action.message.as_ref(), action.card.as_ref()).await?;
+        let known =
+            self.store.delivery_of_card(&bot.settings.id, action.message.as_ref(), action.card.as_ref()).await?;
         let of_event = known.is_some_and(|delivery| delivery.event == press.event);
         let Some(asker) = self.store.asker(press.event).await?.filter(|asker| of_event && asker.bot == bot.settings.id)
         else {

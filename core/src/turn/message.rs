@@ -42,8 +42,7 @@ impl Turn {
         if message.addressed == Addressed::Unknown {
             bot.platform.settle(&mut message).await?;
         }
-        if let Verdict::Ignore(reason) =
-            judge(&bot.settings.chat, &message, claim.event.occurred_at, claim.received_at)
+        if let Verdict::Ignore(reason) = judge(&bot.settings.chat, &message, claim.event.occurred_at, claim.received_at)
         {
             info!(reason, "message not answered");
             return Ok(done(reason));
@@ -255,7 +254,11 @@ impl Ending {
         let ended = |state, notice| draft.final_card(state, notice);
         match (end, cause) {
             (_, Some(CancelCause::Recalled)) => Self {
-                card: Card { text: String::new(), reasoning: String::new(), ..ended(CardState::Stopped, Some(Text::Recalled)) },
+                card: Card {
+                    text: String::new(),
+                    reasoning: String::new(),
+                    ..ended(CardState::Stopped, Some(Text::Recalled))
+                },
                 completion: None,
                 reason: Some(CancelCause::Recalled.reason()),
                 outcome: "cancelled",
@@ -266,12 +269,9 @@ impl Ending {
                 reason: Some(cause.reason()),
                 outcome: "cancelled",
             },
-            (End::Answered(done), _) => Self {
-                card: ended(CardState::Done, None),
-                completion: Some(*done),
-                reason: None,
-                outcome: "answered",
-            },
+            (End::Answered(done), _) => {
+                Self { card: ended(CardState::Done, None), completion: Some(*done), reason: None, outcome: "answered" }
+            }
             (End::Failed(error), _) => Self {
                 card: failed_card(error, draft, language),
                 completion: None,
@@ -326,7 +326,8 @@ fn observe(claim: &Claim, draft: &Draft, outcome: &'static str) {
     let bot = claim.event.bot.to_string();
     let engine = draft.choice().map_or_else(|| "none".to_owned(), |choice| choice.engine.name.clone());
     if let Some(seconds) = draft.first_token_seconds() {
-        histogram!("magpie_reply_first_token_seconds", "bot" => bot.clone(), "engine" => engine.clone()).record(seconds);
+        histogram!("magpie_reply_first_token_seconds", "bot" => bot.clone(), "engine" => engine.clone())
+            .record(seconds);
     }
     histogram!("magpie_reply_seconds", "bot" => bot, "engine" => engine, "outcome" => outcome).record(draft.seconds());
 }
