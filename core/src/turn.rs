@@ -73,12 +73,13 @@ impl Turn {
             }
             Err(ReplyError::Send(failure)) => self.after_send_error(&claim, &failure).await,
         };
-        let outcome = match &ended {
-            Ended::Settled | Ended::Settle(Outcome::Done(None)) => "answered",
-            Ended::Settle(Outcome::Done(Some(_))) => "ignored",
-            Ended::Settle(Outcome::Retry { .. } | Outcome::Dead { .. }) => "failed",
-        };
-        count(&claim, outcome);
+        match &ended {
+            // Counted where it was settled.
+            Ended::Settled => {}
+            Ended::Settle(Outcome::Done(None)) => count(&claim, "answered"),
+            Ended::Settle(Outcome::Done(Some(_))) => count(&claim, "ignored"),
+            Ended::Settle(Outcome::Retry { .. } | Outcome::Dead { .. }) => count(&claim, "failed"),
+        }
         Ok(ended)
     }
 

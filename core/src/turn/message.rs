@@ -7,7 +7,7 @@
 use metrics::histogram;
 use tracing::{info, warn};
 
-use super::{Bot, MAX_ATTEMPTS, Turn, dead, done};
+use super::{Bot, MAX_ATTEMPTS, Turn, count, dead, done};
 use crate::card::{Card, CardState, Language};
 use crate::conversation::command::{self, Command};
 use crate::conversation::policy::{Verdict, judge};
@@ -207,6 +207,14 @@ impl Turn {
     ) -> Result<Ended, ReplyError> {
         let delivery = reply.finish().await?.clone();
         self.store.complete(claim.fence, &delivery, reason).await?;
+        count(
+            claim,
+            match reason {
+                None => "answered",
+                Some("cancelled" | "recalled" | "no_text") => "ignored",
+                Some(_) => "failed",
+            },
+        );
         Ok(Ended::Settled)
     }
 
