@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const RUNNING: i64 = i64::MIN;
 
-/// Clones share one clock.
+/// Clones share one clock. Pushes are stamped and signed by it: after a large shift a service refuses them as stale.
 #[derive(Debug, Clone)]
 pub struct SimClock {
     hands: Arc<Hands>,

@@ -11,7 +11,7 @@
 //! | `crypto` `push` `said` `press` `events` | what goes to the service |
 //! | `server` `api` `answer` `multipart` | what the service may call |
 //! | `world` `tree` `validate` | the state, and the rules for cards |
-//! | `render` `markdown` `wirelog` | what people and onlookers see |
+//! | `observe` `render` `markdown` `wirelog` | what people, tests and onlookers see |
 
 mod answer;
 mod api;
@@ -23,6 +23,7 @@ mod faults;
 mod ids;
 mod markdown;
 mod multipart;
+mod observe;
 mod press;
 mod push;
 mod render;
@@ -39,10 +40,10 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
 use serde_json::Value;
 use tokio::sync::watch;
 
+pub use self::api::MAX_CARD_BYTES;
 pub use self::clock::SimClock;
 pub use self::config::{FeishuConfig, RateLimits};
 pub use self::events::UrlRefused;
@@ -53,6 +54,7 @@ pub use self::said::Said;
 pub use self::world::card::CardReport;
 
 use self::press::{CallbackStyle, Press};
+use self::server::Server;
 use self::shared::Shared;
 use self::world::Person;
 use crate::view::{Boxed, ChatView, Pushed, SimulatedPlatform, Utterance};
@@ -61,7 +63,8 @@ use crate::wire::WireLog;
 /// How long a push may take to connect.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
-/// A running simulated Feishu. Clones are handles on the same one; it stops with the last of them.
+/// A running simulated Feishu. Clones are handles on the same one; it stops with the last of them, and its port is
+/// free again then.
 #[derive(Clone)]
 pub struct FeishuSim {
     shared: Arc<Shared>,
@@ -70,15 +73,15 @@ pub struct FeishuSim {
 
 /// Stops server and runtime when dropped.
 struct Running {
-    server: ServerHandle,
+    server: Server,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // The command is sent at once; waiting for it is not possible here and not needed.
-        drop(self.server.stop(false));
+        self.server.stop();
         if let Some(runtime) = self.runtime.take() {
+            // Waiting is not allowed in async contexts, where handles usually end.
             runtime.shutdown_background();
         }
     }
@@ -106,7 +109,7 @@ impl FeishuSim {
             .build()
             .map_err(io::Error::other)?;
         let shared = Arc::new(Shared::new(config, origin, http, runtime.handle().clone()));
-        let server = server::spawn(listener, Arc::clone(&shared))?;
+        let server = Server::start(listener, Arc::clone(&shared))?;
         Ok(Self { shared, _running: Arc::new(Running { server, runtime: Some(runtime) }) })
     }
 
@@ -183,40 +186,6 @@ impl FeishuSim {
         if let Some(chat) = self.shared.world().chat_mut(chat_id) {
             chat.topics = topics == Topics::Allowed;
         }
-    }
-
-    /// What the service did to the card of a message.
-    #[must_use]
-    pub fn card_report(&self, message_id: &str) -> Option<CardReport> {
-        let world = self.shared.world();
-        world.card_of(message_id).map(|card| card.report(world.now_ms()))
-    }
-
-    /// The JSON of a message's card as it stands.
-    #[must_use]
-    pub fn card_json(&self, message_id: &str) -> Option<Value> {
-        self.shared.world().card_of(message_id).map(|card| card.json.clone())
-    }
-
-    /// Emoji types of the bot's reactions on a message.
-    #[must_use]
-    pub fn reactions(&self, message_id: &str) -> Vec<String> {
-        let world = self.shared.world();
-        let reactions = world.message(message_id).map(|message| message.reactions.clone()).unwrap_or_default();
-        reactions.into_iter().map(|(_, emoji)| emoji).collect()
-    }
-
-    /// The last note shown over a chat.
-    #[must_use]
-    pub fn last_toast(&self) -> Option<Toast> {
-        self.shared.toasts().last().cloned()
-    }
-
-    /// How the delivery of a person's message stands.
-    #[must_use]
-    pub fn delivery(&self, message_id: &str) -> Option<DeliveryReport> {
-        let event = self.shared.world().message(message_id)?.event.clone()?;
-        self.shared.deliveries().get(event["header"]["event_id"].as_str()?).copied()
     }
 
     /// Presses the submit button of a form with these values.

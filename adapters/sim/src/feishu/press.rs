@@ -81,7 +81,7 @@ fn prepare(world: &mut World, press: Press<'_>) -> Option<(String, String, Value
     let button = render::buttons(&card.json).into_iter().find(|button| button.id == press.button_id)?;
     let mut action = json!({"tag": "button", "timezone": "Asia/Shanghai"});
     let value = button.callback_value();
-    if value.is_none() && press.form_value.is_none() {
+    if button.is_disabled() || (value.is_none() && press.form_value.is_none()) {
         return None;
     }
     if let Some(value) = value {

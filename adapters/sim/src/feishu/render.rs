@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::markdown;
 use super::world::World;
 use super::world::card::Streaming;
-use super::world::message::{Author, Body, Message};
+use super::world::message::{Body, Message};
 use crate::view::{ButtonView, CardState, ChatView, MessageView};
 
 /// A button of a card.
@@ -19,6 +19,10 @@ pub(super) struct Button {
 }
 
 impl Button {
+    pub(super) fn is_disabled(&self) -> bool {
+        self.element["disabled"] == true
+    }
+
     /// What a press sends back; `None` if the button only opens a link.
     pub(super) fn callback_value(&self) -> Option<Value> {
         let behaviors = self.element["behaviors"].as_array().into_iter().flatten();
@@ -51,11 +55,12 @@ pub(super) fn buttons(card: &Value) -> Vec<Button> {
     flatten(card).buttons
 }
 
-fn message_view(world: &World, message: &Message) -> MessageView {
+/// One message as its readers see it.
+pub(super) fn message_view(world: &World, message: &Message) -> MessageView {
     let mut view = MessageView {
         id: message.id.clone(),
         sender: world.author_name(&message.author),
-        from_bot: message.author == Author::Bot,
+        from_bot: message.is_by_bot(),
         reply_to: message.parent_id.clone(),
         card: false,
         title: String::new(),

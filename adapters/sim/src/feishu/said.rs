@@ -143,7 +143,10 @@ impl Said {
     /// Replaces `@name` by `@_user_N` in the content and lists who is meant.
     fn resolve_mentions(&mut self, world: &World, direct: bool) -> Vec<Mention> {
         let bot = (world.config.bot_open_id.as_str(), world.config.bot_name.as_str(), true);
-        let people = world.people.iter().map(|person| (person.open_id.as_str(), person.name.as_str(), false));
+        let mut people: Vec<_> =
+            world.people.iter().map(|person| (person.open_id.as_str(), person.name.as_str(), false)).collect();
+        // Longer names first, so that `@Al` does not take the beginning of `@Alice`.
+        people.sort_by_key(|(_, name, _)| std::cmp::Reverse(name.len()));
         let mut text = self.content["text"].as_str().unwrap_or_default().replace("@所有人", "@_all");
         let mut mentions: Vec<Mention> = Vec::new();
         for (open_id, name, is_bot) in std::iter::once(bot).chain(people) {

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use actix_web::dev::{Extensions, ServerHandle};
@@ -21,38 +22,59 @@ use super::wirelog::{self, Call as Logged};
 
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
-/// Serves until stopped.
-pub(super) fn spawn(listener: TcpListener, shared: Arc<Shared>) -> io::Result<ServerHandle> {
-    let (ready, handle) = std::sync::mpsc::channel();
-    std::thread::Builder::new().name("feishu-sim".into()).spawn(move || {
-        actix_web::rt::System::new().block_on(async move {
-            let data = web::Data::from(shared);
-            let app = move || {
-                App::new()
-                    .app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
-                    .app_data(data.clone())
-                    .default_service(web::to(serve))
-            };
-            let server = HttpServer::new(app)
-                .workers(2)
-                .disable_signals()
-                .shutdown_timeout(0)
-                .keep_alive(std::time::Duration::from_secs(75))
-                .on_connect(keep_socket)
-                .listen(listener)
-                .map(HttpServer::run);
-            match server {
-                Ok(server) => {
-                    let _ = ready.send(Ok(server.handle()));
-                    let _ = server.await;
+/// The server thread.
+pub(super) struct Server {
+    handle: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Serves until stopped.
+    pub(super) fn start(listener: TcpListener, shared: Arc<Shared>) -> io::Result<Self> {
+        let (ready, started) = std::sync::mpsc::channel();
+        let thread = std::thread::Builder::new().name("feishu-sim".into()).spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                match build(listener, shared) {
+                    Ok(server) => {
+                        let _ = ready.send(Ok(server.handle()));
+                        let _ = server.await;
+                    }
+                    Err(error) => {
+                        let _ = ready.send(Err(error));
+                    }
                 }
-                Err(error) => {
-                    let _ = ready.send(Err(error));
-                }
-            }
-        });
-    })?;
-    handle.recv().map_err(io::Error::other)?
+            });
+        })?;
+        let handle = started.recv().map_err(io::Error::other)??;
+        Ok(Self { handle, thread: Some(thread) })
+    }
+
+    /// Ends all connections and frees the port.
+    pub(super) fn stop(&mut self) {
+        // The command is sent by the call itself; its future would only wait for the end, which the thread tells too.
+        drop(self.handle.stop(false));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn build(listener: TcpListener, shared: Arc<Shared>) -> io::Result<actix_web::dev::Server> {
+    let data = web::Data::from(shared);
+    let app = move || {
+        App::new()
+            .app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
+            .app_data(data.clone())
+            .default_service(web::to(serve))
+    };
+    let server = HttpServer::new(app)
+        .workers(2)
+        .disable_signals()
+        .shutdown_timeout(0)
+        .keep_alive(std::time::Duration::from_secs(75))
+        .on_connect(keep_socket)
+        .listen(listener)?;
+    Ok(server.run())
 }
 
 /// A second handle on the connection, so that a fault can close it without an answer.
@@ -82,6 +104,9 @@ async fn serve(http: HttpRequest, body: Bytes, shared: web::Data<Shared>) -> Htt
         true => api::locate(&request.method, &request.segments),
         false => None,
     };
+    if let Some(at) = &at {
+        *shared.calls().entry(at.call).or_default() += 1;
+    }
     let flight = at.as_ref().and_then(|at| Flight::begin(&shared, at));
     let reply = match &at {
         Some(at) => react(&shared, at, &request).await,

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::clock::SimClock;
 use super::config::FeishuConfig;
-use super::faults::Faults;
+use super::faults::{Call, Faults};
 use super::press::Toast;
 use super::push::DeliveryReport;
 use super::world::World;
@@ -27,6 +27,7 @@ pub(super) struct Shared {
     toasts: Mutex<Vec<Toast>>,
     deliveries: Mutex<HashMap<String, DeliveryReport>>,
     held: Mutex<Vec<Value>>,
+    calls: Mutex<HashMap<Call, u64>>,
 }
 
 impl Shared {
@@ -50,6 +51,7 @@ impl Shared {
             toasts: Mutex::default(),
             deliveries: Mutex::default(),
             held: Mutex::default(),
+            calls: Mutex::default(),
         }
     }
 
@@ -73,6 +75,11 @@ impl Shared {
     /// Events held back by a fault, oldest first.
     pub(super) fn held(&self) -> MutexGuard<'_, Vec<Value>> {
         lock(&self.held)
+    }
+
+    /// Calls received so far, by kind.
+    pub(super) fn calls(&self) -> MutexGuard<'_, HashMap<Call, u64>> {
+        lock(&self.calls)
     }
 
     /// Something visible changed.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use magpie_sim::feishu::{Call, Fault, RateLimits, Said, Target, Topics};
+use magpie_sim::feishu::{Call, Fault, FeishuConfig, FeishuSim, RateLimits, Said, Target, Topics};
 use magpie_sim::view::{CardState, SimulatedPlatform};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -91,6 +91,8 @@ async fn replies_know_their_chain_and_refuse_lost_targets() {
     assert_eq!(answer.text("/data/root_id"), asked.id);
     assert_eq!(answer.text("/data/parent_id"), asked.id);
     assert!(answer.body["data"].get("thread_id").is_none());
+    assert_eq!(bench.sim.replies(&asked.id)[0].id, answer.text("/data/message_id"));
+    assert_eq!(bench.sim.calls(Call::ReplyMessage), 1);
     let mut threaded = body.clone();
     threaded["reply_in_thread"] = json!(true);
     bench.sim.allow_topics(&bench.sim.group(), Topics::Refused);
@@ -240,4 +242,14 @@ async fn wire_log_shows_calls_without_secrets() {
     assert_eq!(log[1].path, "/open-apis/im/v1/messages?receive_id_type=chat_id");
     let whole = format!("{log:?}");
     assert!(!whole.contains(&bench.token) && !whole.contains(&bench.sim.config().app_secret));
+}
+
+#[actix_web::test]
+async fn port_is_free_again_when_the_platform_is_gone() {
+    let bench = Bench::start().await;
+    let port = bench.sim.base_url().rsplit(':').next().unwrap().parse().unwrap();
+    assert!(FeishuSim::start(FeishuConfig { port, ..FeishuConfig::default() }).is_err());
+    drop(bench);
+    let again = FeishuSim::start(FeishuConfig { port, ..FeishuConfig::default() }).unwrap();
+    assert!(again.base_url().ends_with(&port.to_string()));
 }

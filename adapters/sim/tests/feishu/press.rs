@@ -47,6 +47,10 @@ async fn useless_answers_become_client_errors() {
     let webhook = Webhook::answering(move |number, _| (answers[number].0, answers[number].1.to_owned()));
     let bench = bench(&webhook).await;
     let message = send(&bench).await;
+    let mut disabled = card_with_button("x");
+    disabled["body"]["elements"][1]["disabled"] = json!(true);
+    let other = bench.send("interactive", &disabled, "").await.text("/data/message_id");
+    assert_eq!(bench.sim.press(&other, "up", &bench.first_person()).await.status, 0);
     for expected in [200_671, 200_672, 200_673] {
         bench.sim.press(&message, "up", &bench.first_person()).await;
         assert_eq!(bench.sim.last_toast().unwrap().client_error, Some(expected));

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use crate::service::{Received, Webhook};
 
+const PATIENCE: Duration = Duration::from_secs(10);
+
 fn platform(webhook: &Webhook, config: FeishuConfig) -> FeishuSim {
     FeishuSim::start(FeishuConfig { webhook_url: Some(webhook.url.clone()), ..config }).unwrap()
 }
@@ -68,12 +70,10 @@ async fn failed_delivery_follows_the_schedule_and_is_sealed_afresh() {
     let webhook = Webhook::answering(|number, _| if number < 2 { (503, String::new()) } else { (200, "{}".into()) });
     let schedule = vec![Duration::from_millis(5); 4];
     let sim = platform(&webhook, FeishuConfig { retry_schedule: schedule, ..FeishuConfig::default() });
-    let mut changes = sim.changes();
     let pushed = sim.send(group_message(&sim, "hi")).await;
     assert_eq!(pushed.status, 503);
-    while sim.delivery(&pushed.id).is_none_or(|report| report.acknowledged == 0) {
-        changes.changed().await.unwrap();
-    }
+    let acknowledged = |sim: &FeishuSim| sim.delivery(&pushed.id).filter(|report| report.acknowledged == 1);
+    assert!(sim.wait_for(PATIENCE, acknowledged).await.is_some());
     let received = webhook.received();
     assert_eq!(received.len(), 3);
     assert_ne!(received[0].body, received[1].body);
@@ -87,11 +87,8 @@ async fn event_is_lost_when_the_schedule_runs_out() {
     let webhook = Webhook::answering(|_, _| (500, String::new()));
     let config = FeishuConfig { retry_schedule: vec![Duration::ZERO], ..FeishuConfig::default() };
     let sim = platform(&webhook, config);
-    let mut changes = sim.changes();
     let pushed = sim.send(group_message(&sim, "hi")).await;
-    while !sim.delivery(&pushed.id).unwrap().lost {
-        changes.changed().await.unwrap();
-    }
+    assert!(sim.wait_for(PATIENCE, |sim| sim.delivery(&pushed.id).filter(|report| report.lost)).await.is_some());
     assert_eq!(webhook.received().len(), 2);
 }
 

@@ -7,8 +7,8 @@ use crate::feishu::answer::Refusal;
 use crate::feishu::validate::{Directory, Flaw};
 use crate::feishu::world::World;
 
-/// Cards and posts, as sent.
-pub(in crate::feishu) const MAX_CARD_BYTES: usize = 30 * 1024;
+/// Limit of a card or post as sent, in bytes ("30 KB").
+pub const MAX_CARD_BYTES: usize = 30 * 1024;
 const MAX_TEXT_BYTES: usize = 150 * 1024;
 
 /// A checked content.

@@ -22,7 +22,7 @@ use super::validate::{Directory, Flaw, check_card};
 use super::world::World;
 use super::world::rates::{RateKey, class};
 
-pub(super) use content::MAX_CARD_BYTES;
+pub use content::MAX_CARD_BYTES;
 
 /// A received request, its path split after `/open-apis/`.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Which keys and values the parts of a 2.0 card may have.
 
 pub(super) const ROOT: &[&str] = &["schema", "config", "card_link", "header", "body"];
+pub(super) const CARD_LINK: &[&str] = &["url", "pc_url", "ios_url", "android_url"];
 pub(super) const CONFIG: &[&str] = &[
     "update_multi",
     "streaming_mode",

@@ -61,6 +61,10 @@ pub(super) fn check_card(card: &Value, directory: &dyn Directory) -> Result<(), 
         }
     }
     parts::only(fields, keys::ROOT, &root)?;
+    if let Some(link) = card.get("card_link") {
+        let at = root.then("card_link");
+        parts::only(parts::object(link, &at)?, keys::CARD_LINK, &at)?;
+    }
     parts::config(card.get("config"), &root)?;
     parts::header(card.get("header"), &root)?;
     walk.body(card.get("body"), &root)

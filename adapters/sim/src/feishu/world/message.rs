@@ -52,6 +52,10 @@ pub(in crate::feishu) struct Message {
 }
 
 impl Message {
+    pub(in crate::feishu) fn is_by_bot(&self) -> bool {
+        self.author == Author::Bot
+    }
+
     pub(in crate::feishu) fn card_id(&self) -> Option<&str> {
         match &self.body {
             Body::Card(id) => Some(id),
