@@ -18,6 +18,7 @@ pub mod intake;
 pub mod platform;
 pub mod reply;
 pub mod router;
+pub mod secret;
 pub mod settings;
 pub mod store;
 #[cfg(any(test, feature = "testkit"))]

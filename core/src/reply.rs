@@ -9,13 +9,16 @@ mod pump;
 
 use std::sync::Arc;
 
-use crate::card::Card;
+use tracing::warn;
+
+use crate::card::{Card, CardState};
 use crate::clock::Clock;
 use crate::event::ReplyTo;
 use crate::ids::{BotId, DeliveryId};
 use crate::inbox::Fence;
 use crate::platform::{DeliveryKey, Platform, SendError};
 use crate::store::{Delivery, DeliveryState, Store, StoreError};
+use crate::texts::Text;
 
 pub use draft::{Draft, fixed_card};
 pub use pump::{End, Pace};
@@ -107,15 +110,23 @@ impl Reply {
         &self.delivery
     }
 
-    /// Shows the recorded end.
+    /// Shows the recorded end. An answer that the platform refuses to show is replaced by a sentence that says so,
+    /// so that the card does not stay open.
     ///
     /// # Errors
     /// [`SendError`]; the state is saved, and repeating it later shows nothing twice.
     pub async fn finish(&mut self) -> Result<&Delivery, ReplyError> {
         let Some(card) = self.delivery.final_card.clone() else { return Ok(&self.delivery) };
-        let shown = self.desk.platform.finish(&self.desk.to, &card, &mut self.delivery.card).await;
+        let mut shown = self.desk.platform.finish(&self.desk.to, &card, &mut self.delivery.card).await;
+        if let Err(SendError::Content { call, code }) = &shown {
+            warn!(call, code, "the platform refused the answer's content");
+            let refused = refused_card(card);
+            self.end_with(refused.clone());
+            self.save().await?;
+            shown = self.desk.platform.finish(&self.desk.to, &refused, &mut self.delivery.card).await;
+        }
         if let Err(error) = shown {
-            if matches!(error, SendError::Gone { .. } | SendError::Content { .. }) {
+            if matches!(error, SendError::Gone { .. }) {
                 self.delivery.state = DeliveryState::Dropped;
             }
             self.save().await?;
@@ -136,6 +147,12 @@ impl Reply {
         self.saved_sequence = self.delivery.card.sequence;
         Ok(())
     }
+}
+
+fn refused_card(card: Card) -> Card {
+    let notice = Some(Text::ContentRefused.of(card.language).to_owned());
+    let title = Text::ContentRefused.of(card.language).to_owned();
+    Card { title, state: CardState::Failed, text: String::new(), reasoning: String::new(), notice, ..card }
 }
 
 #[cfg(test)]

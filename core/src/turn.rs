@@ -94,7 +94,10 @@ impl Turn {
                 info!("another process has the card; leaving the event to its lease");
                 self.retry(claim.fence, None, failure.name())
             }
-            SendError::Gone { .. } => done(failure.name()),
+            SendError::Gone { .. } => {
+                self.log_error(claim, failure.name(), &failure.to_string()).await;
+                done(failure.name())
+            }
             SendError::Refused { .. } | SendError::Content { .. } | SendError::Protocol { .. } => {
                 error!(error = failure as &dyn std::error::Error, "given up");
                 self.log_error(claim, failure.name(), &failure.to_string()).await;

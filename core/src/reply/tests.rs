@@ -71,7 +71,7 @@ impl Chat {
             let sequence = at.next_sequence();
             tokio::time::sleep(self.latency).await;
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
-            if what == "update"
+            if what != "start"
                 && let Some(failure) = self.failures.lock().unwrap().pop()
             {
                 return Err(failure);
@@ -328,6 +328,21 @@ async fn a_resumed_delivery_goes_on_in_the_same_card_with_higher_numbers() {
     second.finish().await.unwrap();
     let calls: Vec<_> = chat.shown.lock().unwrap().iter().map(|call| call.0).collect();
     assert_eq!(calls, ["start", "finish"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_the_platform_refuses_ends_in_a_sentence_that_says_so() {
+    let refused = SendError::Content { call: "finish", code: "230022".into() };
+    let chat = Arc::new(Chat { failures: Mutex::new(vec![refused]), ..Chat::default() });
+    let shelf = Arc::new(Shelf::default());
+    let mut draft = Draft::new(EventId(uuid::Uuid::nil()), "why?", Language::En);
+    let mut reply = Reply::begin(desk(&chat, &shelf), &draft.opening_card()).await.unwrap();
+    draft.apply(Delta::Text("unspeakable".into()));
+    reply.end_with(draft.final_card(CardState::Done, None));
+    let end = reply.finish().await.unwrap().clone();
+    assert_eq!(end.state, DeliveryState::Final);
+    assert_eq!(end.final_card.unwrap().state, CardState::Failed);
+    assert_eq!(chat.shown.lock().unwrap().last().unwrap().2, "");
 }
 
 proptest! {
