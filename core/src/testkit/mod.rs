@@ -1,4 +1,14 @@
 //! Fakes and contract suites of the ports, for tests only.
+//!
+//! A contract suite is one set of cases over a port, run by every implementation. [`crate::inbox_contract`] and
+//! [`crate::store_contract`] make a test of each case; the implementation gives a way to open a [`stores::Fixture`].
 
+pub mod clock;
 pub mod engine;
 pub mod engine_contract;
+pub mod inbox_contract;
+pub mod samples;
+pub mod store_contract;
+pub mod stores;
+
+pub use clock::ManualClock;

@@ -1,0 +1,5 @@
+//! Migrations are embedded at compile time: a new file has to trigger a build.
+
+fn main() {
+    println!("cargo::rerun-if-changed=../../migrations");
+}
