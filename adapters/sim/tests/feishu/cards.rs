@@ -187,3 +187,49 @@ async fn app_without_the_scope_gets_no_cards() {
     assert_eq!(created.text("/error/permission_violations/0/subject"), "cardkit:card:write");
     assert_eq!(bench.send("interactive", &streaming_card(), "").await.code(), 0, "inline cards still work");
 }
+
+#[actix_web::test]
+async fn lost_answer_is_repeated_under_its_uuid() {
+    let bench = bench().await;
+    let (card, message) = bench.send_card(&streaming_card()).await;
+    let path = format!("cardkit/v1/cards/{card}/elements/answer/content");
+    let body = json!({"content": "typed", "sequence": 1, "uuid": "u"});
+    bench.sim.faults().once(Target::Only(Call::ElementContent), Fault::AnswerLost);
+    assert!(bench.call(Method::PUT, &path, &body).await.is_none());
+    assert_eq!(bench.sim.message(&message).unwrap().markdown, "typed\n\n---");
+    assert_eq!(bench.put(&path, body).await.code(), 0);
+    assert_eq!(bench.sim.card_report(&message).unwrap().content_updates, 1);
+}
+
+#[actix_web::test]
+async fn token_dies_in_mid_stream() {
+    let mut bench = bench().await;
+    let (card, _) = bench.send_card(&streaming_card()).await;
+    bench.sim.faults().after(1, Target::Only(Call::ElementContent), Fault::TokenInvalid { status: 200 }, 1);
+    assert_eq!(type_text(&bench, &card, "a", 1).await, 0);
+    assert_eq!(type_text(&bench, &card, "ab", 2).await, 99_991_663);
+    assert_eq!(type_text(&bench, &card, "ab", 2).await, 99_991_663, "the same token stays refused");
+    bench.token = bench.fetch_token().await;
+    assert_eq!(type_text(&bench, &card, "ab", 2).await, 0);
+}
+
+#[actix_web::test]
+async fn half_a_batch_changes_nothing() {
+    let bench = bench().await;
+    let (card, message) = bench.send_card(&streaming_card()).await;
+    let before = bench.sim.card_json(&message);
+    let actions = json!([
+        {"action": "delete_elements", "params": {"element_ids": ["line"]}},
+        {"action": "update_element", "params": {"element_id": "nowhere", "element": {"tag": "hr"}}},
+    ]);
+    let path = format!("cardkit/v1/cards/{card}/batch_update");
+    let body = json!({"actions": actions.to_string(), "sequence": 1});
+    assert_eq!(bench.post(&path, body).await.code(), 300_313);
+    assert_eq!(
+        bench.post(&path, json!({"actions": actions, "sequence": 1})).await.code(),
+        10_002,
+        "actions is a string"
+    );
+    assert_eq!(bench.sim.card_json(&message), before);
+    assert_eq!(bench.sim.card_report(&message).unwrap().sequence, 0);
+}

@@ -164,7 +164,7 @@ fn admit_app(world: &mut World, call: Call) -> Result<(), Refusal> {
         .rates
         .admit(RateKey::AppMinute(class), limits.app_per_minute, now)
         .and_then(|()| world.rates.admit(RateKey::AppSecond(class), limits.app_per_second, now));
-    wait.map_err(|wait_ms| Refusal::rate_limited(u32::try_from(wait_ms / 1_000 + 1).unwrap_or(60)))
+    wait.map_err(|wait_ms| Refusal::rate_limited(u32::try_from((wait_ms + 999) / 1_000).unwrap_or(60)))
 }
 
 impl Directory for World {

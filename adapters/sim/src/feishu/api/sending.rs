@@ -20,6 +20,8 @@ struct Destination {
     root_id: Option<String>,
     parent_id: Option<String>,
     thread_id: Option<String>,
+    /// The message on which the topic begins, if this one opens it.
+    opens_topic_on: Option<String>,
 }
 
 pub(super) fn send(world: &mut World, request: &Request) -> Outcome {
@@ -43,17 +45,15 @@ pub(super) fn reply(world: &mut World, target: &str, request: &Request) -> Outco
         root_id: Some(message.root_id.clone().unwrap_or_else(|| message.id.clone())),
         parent_id: Some(message.id.clone()),
         thread_id: message.thread_id.clone(),
+        opens_topic_on: None,
     };
     check_chat(world, &to.chat_id)?;
     if body["reply_in_thread"] == true && to.thread_id.is_none() {
         if world.chat(&to.chat_id).is_some_and(|chat| !chat.topics) {
             return Err(Refusal::new(230_071, "The chat does not support topics."));
         }
-        let thread_id = ids::fresh("omt_");
-        if let Some(message) = world.message_mut(target) {
-            message.thread_id = Some(thread_id.clone());
-        }
-        to.thread_id = Some(thread_id);
+        to.thread_id = Some(ids::fresh("omt_"));
+        to.opens_topic_on = Some(target.to_owned());
     }
     deliver(world, &body, to)
 }
@@ -116,6 +116,9 @@ fn deliver(world: &mut World, body: &Value, to: Destination) -> Outcome {
         event: None,
     };
     let shown = message.to_json(world);
+    if let Some(first) = to.opens_topic_on.and_then(|id| world.message_mut(&id)) {
+        first.thread_id.clone_from(&message.thread_id);
+    }
     world.post(message);
     if let Some(uuid) = uuid {
         world.sent_uuids.insert(uuid.to_owned(), (id, now));

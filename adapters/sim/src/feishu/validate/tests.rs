@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -121,4 +122,43 @@ fn forms_need_names_and_a_submit_button() {
     let submit = json!({"tag": "button", "name": "go", "form_action_type": "submit", "text": {"tag": "plain_text", "content": "Go"}});
     assert_eq!(code(&form(json!([{"tag": "input"}, submit]))), 200_530);
     assert_eq!(code(&form(json!([{"tag": "input", "name": "go"}, submit]))), 200_530);
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        prop_oneof!["markdown", "div", "column_set", "column", "form", "button", "table", "2.0", ".{0,8}"]
+            .prop_map(Value::from),
+    ];
+    let keys = prop_oneof![
+        "tag",
+        "elements",
+        "columns",
+        "text",
+        "content",
+        "header",
+        "body",
+        "config",
+        "behaviors",
+        "schema",
+        "element_id",
+    ];
+    leaf.prop_recursive(5, 40, 5, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            proptest::collection::hash_map(keys.clone(), inner, 0..5)
+                .prop_map(|fields| fields.into_iter().collect::<serde_json::Map<_, _>>().into()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_json_is_judged_without_a_panic(body in any_json(), elements in any_json()) {
+        let whole = json!({"schema": "2.0", "body": {"elements": elements}});
+        prop_assert!(check_card(&whole, &Known).is_err() || whole["body"]["elements"].is_array());
+        prop_assert!(check_card(&body, &Known).is_err() || body["schema"] == "2.0");
+    }
 }
