@@ -6,33 +6,61 @@ use std::time::Duration;
 /// An OpenAPI call of the platform, as faults and rates name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Call {
+    /// `POST auth/v3/tenant_access_token/internal`
     TenantToken,
+    /// `POST auth/v3/app_access_token/internal`
     AppToken,
+    /// `GET bot/v3/info`
     BotInfo,
+    /// `POST im/v1/messages`
     SendMessage,
+    /// `POST im/v1/messages/:id/reply`
     ReplyMessage,
+    /// `PATCH im/v1/messages/:id`
     PatchMessage,
+    /// `PUT im/v1/messages/:id`
     EditMessage,
+    /// `DELETE im/v1/messages/:id`
     RecallMessage,
+    /// `GET im/v1/messages/:id`
     ReadMessage,
+    /// `GET im/v1/messages`
     ListMessages,
+    /// `POST im/v1/messages/:id/reactions`
     AddReaction,
+    /// `DELETE im/v1/messages/:id/reactions/:reaction_id`
     RemoveReaction,
+    /// `GET im/v1/messages/:id/resources/:file_key`
     Download,
+    /// `POST im/v1/images`
     UploadImage,
+    /// `POST im/v1/files`
     UploadFile,
+    /// `GET im/v1/chats/:id`
     ReadChat,
+    /// `GET contact/v3/users/:id`
     ReadUser,
+    /// `POST cardkit/v1/cards`
     CreateCard,
+    /// `PUT cardkit/v1/cards/:id`
     ReplaceCard,
+    /// `PATCH cardkit/v1/cards/:id/settings`
     CardSettings,
+    /// `POST cardkit/v1/cards/:id/batch_update`
     BatchUpdate,
+    /// `POST cardkit/v1/cards/:id/elements`
     AddElements,
+    /// `PUT cardkit/v1/cards/:id/elements/:element_id`
     ReplaceElement,
+    /// `PATCH cardkit/v1/cards/:id/elements/:element_id`
     PatchElement,
+    /// `PUT cardkit/v1/cards/:id/elements/:element_id/content`
     ElementContent,
+    /// `DELETE cardkit/v1/cards/:id/elements/:element_id`
     DeleteElement,
+    /// `POST cardkit/v1/cards/id_convert`
     ConvertCardId,
+    /// `POST interactive/v1/card/update`
     UpdateByToken,
 }
 

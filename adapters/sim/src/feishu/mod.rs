@@ -62,6 +62,8 @@ use crate::wire::WireLog;
 
 /// How long a push may take to connect.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// Connections idle for longer are not used again: shorter than what servers keep, so that no push meets a closing one.
+const IDLE_LIMIT: Duration = Duration::from_secs(2);
 
 /// A running simulated Feishu. Clones are handles on the same one; it stops with the last of them, and its port is
 /// free again then.
@@ -104,6 +106,7 @@ impl FeishuSim {
             .build()?;
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_LIMIT)
+            .pool_idle_timeout(IDLE_LIMIT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()

@@ -118,13 +118,14 @@ async fn serve(http: HttpRequest, body: Bytes, shared: web::Data<Shared>) -> Htt
     let (status, response_body, response) = respond(reply, &log_id);
     let call = at.as_ref().map(|at| at.call);
     wirelog::incoming(&shared, &Logged { http: &http, request: &request, call, status, response_body, started });
+    // Over before the client can know: its next call is not a parallel one.
+    drop(flight);
     if status == 0
         && let Some(socket) = http.conn_data::<Socket>()
     {
         // The client sees the connection end; that it may already be gone is as good.
         let _ = socket.0.shutdown(Shutdown::Both);
     }
-    drop(flight);
     response
 }
 

@@ -122,11 +122,10 @@ fn locate_card<'a>(method: &str, path: &[&'a str]) -> Option<(Call, &'a str, &'a
 
 /// Checks token and app-wide rate, then does what the call says.
 pub(super) fn serve(world: &mut World, at: &Located, request: &Request) -> Outcome {
-    if matches!(at.call, Call::TenantToken | Call::AppToken) {
-        return access::token(world, at.call, request);
+    if !matches!(at.call, Call::TenantToken | Call::AppToken) {
+        access::authorise(world, request)?;
+        admit_app(world, at.call)?;
     }
-    access::authorise(world, request)?;
-    admit_app(world, at.call)?;
     match at.call {
         Call::TenantToken | Call::AppToken => access::token(world, at.call, request),
         Call::BotInfo => Ok(people::bot(world)),
