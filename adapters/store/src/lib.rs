@@ -15,12 +15,18 @@
 
 #![forbid(unsafe_code)]
 
+// Tests share their databases with the test binaries, which see this crate by its name.
+#[cfg(test)]
+extern crate self as magpie_store;
+
 mod column;
 mod database;
 mod errors;
 mod inbox;
 mod lock;
 mod migrations;
+#[cfg(test)]
+mod plans;
 mod postgres;
 mod session;
 mod sqlite;
