@@ -2,6 +2,7 @@
 //!
 //! Source: "Card interaction callback" (`card.action.trigger`) and its old form, checked May 2026.
 
+use magpie_core::card::Button;
 use magpie_core::event::{Action, Body, CardAction, Press};
 use magpie_core::ids::{ChatId, MessageId, UserId};
 use serde_json::{Map, Value, json};
@@ -37,9 +38,9 @@ fn press(value: &Value) -> Option<Press> {
     Some(Press { action: Action::parse(field::text(value, "a")?)?, event })
 }
 
-/// What a button of ours is given to send back.
-pub(crate) fn button_value(action: Action, event: &str) -> Value {
-    json!({"a": action.as_str(), "e": event})
+/// What a button of ours is given to send back: its action under `a`, the event whose answer it belongs to under `e`.
+pub(crate) fn button_value(button: &Button) -> [(&'static str, String); 2] {
+    [("a", button.action.as_str().to_owned()), ("e", button.event.to_string())]
 }
 
 /// Everything the platform told of the component; its tokens are credentials and stay out.

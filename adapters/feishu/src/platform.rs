@@ -1,6 +1,7 @@
 //! One bot on Feishu or Lark, behind the port of the core.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -12,41 +13,72 @@ use magpie_core::platform::{
     WebhookError,
 };
 
+use crate::api::{Api, Call};
+use crate::card::Cards;
 use crate::config::{ConfigError, FeishuConfig};
 use crate::crypto::EncryptKey;
+use crate::deliver::Courier;
+use crate::field;
 use crate::gate::Gate;
+use crate::message;
 use crate::open::{Opener, acknowledge};
+use crate::pages::PAGE_BYTES;
 
 /// A Feishu or Lark bot.
 pub struct Feishu {
     opener: Opener,
-    own_id: OnceLock<String>,
+    courier: Courier,
     limits: Limits,
+    /// The bot's own open id, once it is known.
+    own_id: RwLock<Option<Arc<str>>>,
 }
 
 impl Feishu {
-    /// Makes a bot. Nothing is sent yet.
+    /// Makes a bot. `http` should carry timeouts and follow no redirects. Nothing is sent yet; a template folder is
+    /// read now.
     ///
     /// # Errors
     /// [`ConfigError`] names the key that is missing or can't be used.
     pub fn new(config: FeishuConfig, http: reqwest::Client, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
         config.check()?;
-        let _ = (http, clock);
-        let own_id = OnceLock::new();
-        if let Some(known) = config.own_id.clone().filter(|id| !id.is_empty()) {
-            own_id.get_or_init(|| known);
-        }
         let gate = Gate {
             app_id: config.app_id.clone(),
             verification_token: config.verification_token.clone(),
             encrypt_key: config.encrypt_key.clone().filter(|key| !key.reveal().is_empty()).map(EncryptKey::new),
             timestamp_window: config.timestamp_window,
         };
+        let courier = Courier {
+            api: Api::new(&config, http, Arc::clone(&clock)),
+            cards: Cards::load(&config.bot, config.templates.as_deref())?,
+            clock,
+            entities_denied_until: AtomicI64::new(0),
+        };
+        let known = config.own_id.as_deref().filter(|id| !id.is_empty()).map(Arc::from);
         Ok(Self {
-            opener: Opener { bot: config.bot.clone(), platform: config.kind, gate },
-            own_id,
+            opener: Opener { bot: config.bot, platform: config.kind, gate },
+            courier,
             limits: limits(config.min_update_interval),
+            own_id: RwLock::new(known),
         })
+    }
+
+    fn own_id(&self) -> Option<Arc<str>> {
+        self.own_id.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks the platform who this bot is.
+    ///
+    /// Source: "Get bot information" (the answer lies under `bot`, not `data`), checked May 2026.
+    async fn learn_own_id(&self) -> Result<Arc<str>, SendError> {
+        let answer = self.courier.api.call(&Call::get("bot_info", "bot/v3/info")).await?;
+        let open_id = answer.get("bot").and_then(|bot| field::text(bot, "open_id")).ok_or(SendError::Refused {
+            call: "bot_info",
+            code: "no_bot".to_owned(),
+            fix: "switch the app's bot ability on and publish a version".to_owned(),
+        })?;
+        let id: Arc<str> = Arc::from(open_id);
+        *self.own_id.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&id));
+        Ok(id)
     }
 }
 
@@ -56,13 +88,10 @@ fn limits(min_update_interval: Duration) -> Limits {
     Limits {
         ack_deadline: Duration::from_secs(3),
         min_update_interval,
-        max_silence: Duration::from_secs(60),
-        max_card_bytes: 20_000,
+        // Streaming is renewed after 8 of its 10 minutes by the first update then; one a minute is sure to come in time.
+        max_silence: Duration::from_mins(1),
+        max_card_bytes: PAGE_BYTES,
     }
-}
-
-fn later() -> SendError {
-    SendError::Protocol { call: "send", code: "unsupported".into() }
 }
 
 impl Platform for Feishu {
@@ -75,7 +104,7 @@ impl Platform for Feishu {
     }
 
     fn open(&self, raw: &RawRequest, now: UnixMillis) -> Result<Inbound, WebhookError> {
-        self.opener.open(raw, now, self.own_id.get().map(String::as_str))
+        self.opener.open(raw, now, self.own_id().as_deref())
     }
 
     fn ack(&self, received: &Received, toast: Option<&Toast>) -> AckBody {
@@ -83,13 +112,16 @@ impl Platform for Feishu {
     }
 
     fn connect(&self) -> BoxFuture<'_, Result<(), SendError>> {
-        Box::pin(async { Err(later()) })
+        Box::pin(async { self.learn_own_id().await.map(|_| ()) })
     }
 
     fn settle<'a>(&'a self, message: &'a mut Message) -> BoxFuture<'a, Result<(), SendError>> {
         Box::pin(async move {
-            let id = self.own_id.get().ok_or_else(later)?;
-            crate::message::settle(message, id);
+            let id = match self.own_id() {
+                Some(id) => id,
+                None => self.learn_own_id().await?,
+            };
+            message::settle(message, &id);
             Ok(())
         })
     }
@@ -97,40 +129,50 @@ impl Platform for Feishu {
     fn prepare<'a>(
         &'a self,
         _to: &'a ReplyTo,
-        _card: &'a Card,
-        _key: &'a DeliveryKey,
+        card: &'a Card,
+        key: &'a DeliveryKey,
     ) -> BoxFuture<'a, Result<CardRef, SendError>> {
-        Box::pin(async { Err(later()) })
+        Box::pin(async move { Ok(self.courier.prepare(card, key).await?) })
     }
 
     fn start<'a>(
         &'a self,
-        _to: &'a ReplyTo,
-        _card: &'a Card,
-        _at: &'a mut CardRef,
+        to: &'a ReplyTo,
+        card: &'a Card,
+        at: &'a mut CardRef,
     ) -> BoxFuture<'a, Result<(), SendError>> {
-        Box::pin(async { Err(later()) })
+        Box::pin(async move { Ok(self.courier.start(to, card, at).await?) })
     }
 
     fn update<'a>(
         &'a self,
-        _to: &'a ReplyTo,
-        _card: &'a Card,
-        _at: &'a mut CardRef,
+        to: &'a ReplyTo,
+        card: &'a Card,
+        at: &'a mut CardRef,
     ) -> BoxFuture<'a, Result<(), SendError>> {
-        Box::pin(async { Err(later()) })
+        Box::pin(async move { Ok(self.courier.update(to, card, at).await?) })
     }
 
     fn finish<'a>(
         &'a self,
-        _to: &'a ReplyTo,
-        _card: &'a Card,
-        _at: &'a mut CardRef,
+        to: &'a ReplyTo,
+        card: &'a Card,
+        at: &'a mut CardRef,
     ) -> BoxFuture<'a, Result<(), SendError>> {
-        Box::pin(async { Err(later()) })
+        Box::pin(async move { Ok(self.courier.finish(to, card, at).await?) })
     }
 
     fn health(&self) -> Health {
-        Health::Ok
+        let unknown = "the bot's own id is not known yet, so group mentions wait; it is asked for again";
+        let denied = "card entities are not permitted; grant cardkit:card:write, then answers can stream";
+        let entities_denied =
+            self.courier.clock.now() < UnixMillis(self.courier.entities_denied_until.load(Ordering::Relaxed));
+        let detail = match self.courier.api.trouble() {
+            Some(trouble) => trouble,
+            None if self.own_id().is_none() => unknown.to_owned(),
+            None if entities_denied => denied.to_owned(),
+            None => return Health::Ok,
+        };
+        Health::Degraded { detail }
     }
 }

@@ -1,0 +1,218 @@
+//! The one way to the platform's OpenAPI: token, JSON, error codes, retries, measurement.
+//!
+//! A call is tried at most three times, and only for rates, server faults and lost connections; what is sent carries
+//! its own idempotency key, so a repeat after an unknown outcome does nothing twice.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use magpie_core::clock::Clock;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::config::FeishuConfig;
+use crate::errors::{ApiError, Class, classify};
+use crate::field;
+use crate::secret::Secret;
+use crate::token::{Fetched, Tokens};
+
+const TRIES: u32 = 3;
+/// Longer waits are the caller's: a claim must not be held for them.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// One call.
+pub(crate) struct Call {
+    /// Short name for logs and metrics.
+    pub(crate) name: &'static str,
+    pub(crate) method: Method,
+    /// Path and query below `/open-apis/`.
+    pub(crate) path: String,
+    pub(crate) body: Option<Value>,
+}
+
+impl Call {
+    pub(crate) fn new(name: &'static str, method: Method, path: impl Into<String>, body: Value) -> Self {
+        Self { name, method, path: path.into(), body: Some(body) }
+    }
+
+    pub(crate) fn get(name: &'static str, path: impl Into<String>) -> Self {
+        Self { name, method: Method::GET, path: path.into(), body: None }
+    }
+}
+
+/// The OpenAPI as one app sees it.
+pub(crate) struct Api {
+    http: reqwest::Client,
+    origin: String,
+    app_id: String,
+    app_secret: Secret,
+    /// `feishu` or `lark`, for metrics.
+    platform: &'static str,
+    tokens: Tokens,
+    retry_delay: Duration,
+    /// Why the last call failed, if it did.
+    trouble: Mutex<Option<String>>,
+}
+
+impl Api {
+    pub(crate) fn new(config: &FeishuConfig, http: reqwest::Client, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            http,
+            origin: config.origin(),
+            app_id: config.app_id.clone(),
+            app_secret: config.app_secret.clone(),
+            platform: config.kind.as_str(),
+            tokens: Tokens::new(clock),
+            retry_delay: config.retry_delay,
+            trouble: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn platform(&self) -> &'static str {
+        self.platform
+    }
+
+    /// Why the last call that says something about the platform as a whole failed.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes a call and gives the whole JSON answer.
+    pub(crate) async fn call(&self, call: &Call) -> Result<Value, ApiError> {
+        let mut unknown = false;
+        for attempt in 1.. {
+            let error = match self.authorised(call).await {
+                Ok(answer) => {
+                    self.note(None);
+                    return Ok(answer);
+                }
+                // Our own try before had taken effect after all.
+                Err(error) if unknown && error.class() == Class::Sequence => return Ok(Value::Null),
+                Err(error) => error,
+            };
+            unknown |= error.outcome_unknown();
+            let pause = error.wait().unwrap_or_else(|| self.backoff(attempt));
+            if error.class() != Class::Busy || attempt >= TRIES || pause > LONGEST_WAIT {
+                self.note(Some(&error));
+                return Err(error);
+            }
+            tokio::time::sleep(pause).await;
+        }
+        unreachable!("the loop returns")
+    }
+
+    /// The first wait, doubled with every try, up to half of it more or less.
+    fn backoff(&self, attempt: u32) -> Duration {
+        let base = self.retry_delay.saturating_mul(1 << (attempt - 1).min(8));
+        // Every `RandomState` is keyed anew, which is chance enough to spread retries.
+        let chance = RandomState::new().hash_one(attempt) % 1_000;
+        base / 2 + base.mul_f64(f64::from(u32::try_from(chance).unwrap_or(0)) / 1_000.0)
+    }
+
+    /// One try, with a second one under a new token if the platform does not like the first.
+    async fn authorised(&self, call: &Call) -> Result<Value, ApiError> {
+        let token = self.token().await?;
+        match self.once(call, Some(&token)).await {
+            Err(error) if error.class() == Class::Token => {
+                self.tokens.forget(&token).await;
+                let token = self.token().await?;
+                self.once(call, Some(&token)).await
+            }
+            other => other,
+        }
+    }
+
+    async fn token(&self) -> Result<String, ApiError> {
+        self.tokens.get(|| self.fetch_token()).await
+    }
+
+    async fn fetch_token(&self) -> Result<Fetched, ApiError> {
+        let body = json!({"app_id": self.app_id, "app_secret": self.app_secret.reveal()});
+        let call = Call::new("token", Method::POST, "auth/v3/tenant_access_token/internal", body);
+        let answer = self.once(&call, None).await?;
+        let (Some(text), Some(seconds)) =
+            (field::text(&answer, "tenant_access_token"), field::number(&answer, "expire"))
+        else {
+            return Err(ApiError::Gateway { call: call.name, status: 200 });
+        };
+        Ok(Fetched { text: text.to_owned(), lives: Duration::from_secs(seconds) })
+    }
+
+    async fn once(&self, call: &Call, token: Option<&str>) -> Result<Value, ApiError> {
+        let started = Instant::now();
+        let result = self.exchange(call, token).await;
+        let outcome = result.as_ref().map_or_else(ApiError::label, |_| "ok");
+        metrics::histogram!(
+            "magpie_platform_call_seconds",
+            "platform" => self.platform, "call" => call.name, "outcome" => outcome
+        )
+        .record(started.elapsed().as_secs_f64());
+        result
+    }
+
+    async fn exchange(&self, call: &Call, token: Option<&str>) -> Result<Value, ApiError> {
+        let url = format!("{}/open-apis/{}", self.origin, call.path);
+        let mut request = self.http.request(call.method.clone(), url).timeout(TIMEOUT);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = &call.body {
+            request = request.json(body);
+        }
+        let no_answer = |source: reqwest::Error| {
+            let source = source.without_url();
+            tracing::warn!(platform = self.platform, call = call.name, error = %source, "no answer from the platform");
+            ApiError::NoAnswer { call: call.name, source }
+        };
+        let response = request.send().await.map_err(no_answer)?;
+        let status = response.status().as_u16();
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (log_id, reset) = (header("x-tt-logid"), header("x-ogw-ratelimit-reset"));
+        let bytes = response.bytes().await.map_err(no_answer)?;
+        let answer: Option<Value> = serde_json::from_slice(&bytes).ok();
+        match answer.as_ref().and_then(|answer| answer.get("code")).and_then(Value::as_i64) {
+            Some(0) => Ok(answer.unwrap_or_default()),
+            Some(code) => {
+                tracing::warn!(platform = self.platform, call = call.name, status, code, log_id, "call was refused");
+                Err(refused(call.name, code, &answer.unwrap_or_default(), reset.as_deref()))
+            }
+            None => {
+                tracing::warn!(
+                    platform = self.platform,
+                    call = call.name,
+                    status,
+                    log_id,
+                    "answer is not the platform's"
+                );
+                Err(ApiError::Gateway { call: call.name, status })
+            }
+        }
+    }
+
+    /// Remembers what a person who looks at the service's health should know.
+    fn note(&self, error: Option<&ApiError>) {
+        let trouble = error.map(|error| (error.class(), error.to_string()));
+        let mut slot = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match trouble {
+            None => *slot = None,
+            Some((Class::Operator(fix), what)) => *slot = Some(format!("{what}: {fix}")),
+            Some((Class::Busy | Class::Token, what)) => *slot = Some(what),
+            Some(_) => {}
+        }
+    }
+}
+
+fn refused(call: &'static str, code: i64, answer: &Value, reset: Option<&str>) -> ApiError {
+    let violations = answer.get("error").map_or(&[][..], |error| field::list(error, "permission_violations"));
+    ApiError::Refused {
+        call,
+        code,
+        class: classify(code, field::text(answer, "msg").unwrap_or_default()),
+        wait: reset.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs),
+        scope: violations.first().and_then(|of| field::text(of, "subject")).map(str::to_owned),
+    }
+}

@@ -1,0 +1,222 @@
+//! From the neutral card to Feishu's card JSON, by templates that an operator may replace.
+//!
+//! Source: "Card JSON 2.0 structure"
+//! (<https://open.feishu.cn/document/feishu-cards/card-json-v2-structure>), checked May 2026.
+
+use std::path::Path;
+
+use magpie_core::card::{ButtonStyle, Card, CardState, Language};
+use magpie_core::ids::BotId;
+use minijinja::{Environment, context};
+use serde_json::Value;
+
+use crate::action::button_value;
+use crate::config::ConfigError;
+use crate::markdown::{safe, safe_text};
+use crate::pages::{PAGE_BYTES, json_bytes, split};
+
+const TEMPLATE: &str = "card.json.j2";
+const BUILT_IN: &str = include_str!("../../../cards/feishu/card.json.j2");
+
+/// The element that streamed text is written into.
+pub(crate) const ANSWER: &str = "answer";
+
+const TITLE_CHARS: usize = 80;
+const SUMMARY_CHARS: usize = 60;
+const REASONING_BYTES: usize = 4_000;
+
+/// How much of a card's own wishes the platform still accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Markdown as the model wrote it.
+    Rich,
+    /// The same text without any markup, after the platform refused the markup.
+    Plain,
+    /// One neutral sentence, after the platform refused the words.
+    Withheld,
+}
+
+/// Whether the platform types the text on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    Streaming,
+    Whole,
+}
+
+/// A card's text in pages, safe to show, and the page to render.
+pub(crate) struct Page<'a> {
+    pub(crate) card: &'a Card,
+    pub(crate) text: &'a str,
+    /// From 1.
+    pub(crate) number: usize,
+    pub(crate) of: usize,
+}
+
+/// The answer's text, made safe and cut into pages.
+pub(crate) fn pages(card: &Card) -> Vec<String> {
+    split(&safe(&card.text), PAGE_BYTES)
+}
+
+/// What stands in the answer's place while there is none.
+pub(crate) fn waiting(card: &Card) -> String {
+    let thinking = match card.language {
+        Language::Zh => "正在思考…",
+        Language::En => "Thinking…",
+    };
+    safe(card.notice.as_deref().filter(|notice| !notice.is_empty()).unwrap_or(thinking))
+}
+
+/// The sentence shown where the platform refused the answer's words.
+pub(crate) fn withheld(language: Language) -> &'static str {
+    match language {
+        Language::Zh => "平台拒绝显示这条回答的内容。",
+        Language::En => "The platform refused to show the words of this answer.",
+    }
+}
+
+/// The templates of one bot.
+pub(crate) struct Cards {
+    templates: Environment<'static>,
+}
+
+impl Cards {
+    /// Loads the templates, those in `folder` first, and tries them on cards of every state.
+    pub(crate) fn load(bot: &BotId, folder: Option<&Path>) -> Result<Self, ConfigError> {
+        let refuse = |source: Box<dyn std::error::Error + Send + Sync>| ConfigError::Template {
+            bot: bot.clone(),
+            name: TEMPLATE.to_owned(),
+            source,
+        };
+        let own = folder.map(|folder| folder.join(TEMPLATE)).filter(|path| path.exists());
+        let source = match own {
+            Some(path) => std::fs::read_to_string(path).map_err(|error| refuse(error.into()))?,
+            None => BUILT_IN.to_owned(),
+        };
+        let mut templates = Environment::new();
+        templates.add_template_owned(TEMPLATE, source).map_err(|error| refuse(error.into()))?;
+        let cards = Self { templates };
+        for card in samples() {
+            let page = Page { card: &card, text: &card.text, number: 1, of: 1 };
+            cards.render(&page, Look::Rich, Flow::Whole).map_err(|error| refuse(error.into()))?;
+        }
+        Ok(cards)
+    }
+
+    /// The card's JSON as text, without blanks.
+    pub(crate) fn render(&self, page: &Page<'_>, look: Look, flow: Flow) -> Result<String, minijinja::Error> {
+        if look == Look::Withheld {
+            let card = without_words(page.card);
+            return self.render(&Page { card: &card, text: &card.text, number: 1, of: 1 }, Look::Rich, flow);
+        }
+        let card = page.card;
+        let waiting = waiting(card);
+        let text = if page.text.is_empty() && !card.state.is_final() { &waiting } else { page.text };
+        let last = page.number == page.of;
+        let context = context! {
+            title => title(page),
+            text,
+            plain => look == Look::Plain,
+            state => card.state.as_str(),
+            streaming => flow == Flow::Streaming,
+            summary => summary(card),
+            reasoning => if page.number == 1 { reasoning(card) } else { String::new() },
+            reasoning_title => reasoning_title(card.language),
+            notice => if last && card.state.is_final() { safe_text(card.notice.as_deref().unwrap_or_default()) } else { String::new() },
+            footer => if last { card.footer.as_ref().map_or("", |footer| footer.line.as_str()) } else { "" },
+            buttons => buttons(card),
+        };
+        let rendered = self.templates.get_template(TEMPLATE)?.render(context)?;
+        let parsed: Value = serde_json::from_str(&rendered).map_err(|error| {
+            let kind = minijinja::ErrorKind::BadSerialization;
+            minijinja::Error::new(kind, format!("{TEMPLATE} gives no JSON")).with_source(error)
+        })?;
+        Ok(parsed.to_string())
+    }
+
+    /// The settings that end streaming, as the text that the call wants.
+    pub(crate) fn closing_settings(card: &Card) -> String {
+        serde_json::json!({"config": {"streaming_mode": false, "summary": {"content": summary(card)}}}).to_string()
+    }
+}
+
+/// The card without anything that a person or a model wrote.
+fn without_words(card: &Card) -> Card {
+    Card { title: String::new(), text: withheld(card.language).to_owned(), reasoning: String::new(), ..card.clone() }
+}
+
+fn title(page: &Page<'_>) -> String {
+    let short = shorten(&page.card.title, TITLE_CHARS);
+    let title = if short.is_empty() { "Magpie".to_owned() } else { short };
+    if page.of > 1 { format!("{title} ({}/{})", page.number, page.of) } else { title }
+}
+
+/// The line in the chat list: what is going on, or how the answer begins.
+fn summary(card: &Card) -> String {
+    let text = match card.state {
+        CardState::Thinking | CardState::Streaming => return waiting(card),
+        CardState::Stopped | CardState::Failed => card.notice.as_deref().unwrap_or(&card.text),
+        CardState::Done => &card.text,
+    };
+    let short = shorten(&safe_text(text), SUMMARY_CHARS);
+    if short.is_empty() { "…".to_owned() } else { short }
+}
+
+/// One line of at most so many characters.
+fn shorten(text: &str, characters: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// The reasoning; of a very long one the end, and a sign that it is not all.
+fn reasoning(card: &Card) -> String {
+    let mut used = 0;
+    let fits = |character: &char| {
+        used += json_bytes(character.encode_utf8(&mut [0; 4]));
+        used <= REASONING_BYTES
+    };
+    let kept: usize = card.reasoning.chars().rev().take_while(fits).map(char::len_utf8).sum();
+    let tail = &card.reasoning[card.reasoning.len() - kept..];
+    if kept < card.reasoning.len() { format!("[…] {tail}") } else { tail.to_owned() }
+}
+
+fn reasoning_title(language: Language) -> &'static str {
+    match language {
+        Language::Zh => "思考过程",
+        Language::En => "Reasoning",
+    }
+}
+
+fn buttons(card: &Card) -> Vec<minijinja::Value> {
+    let button = |button: &magpie_core::card::Button| {
+        let style = match button.style {
+            ButtonStyle::Default => "default",
+            ButtonStyle::Primary => "primary",
+            ButtonStyle::Danger => "danger",
+        };
+        let value = minijinja::Value::from_pairs(button_value(button));
+        context! { label => button.label.as_str(), style, value }
+    };
+    card.buttons.iter().map(button).collect()
+}
+
+/// Cards that a template has to cope with.
+fn samples() -> Vec<Card> {
+    let states = [CardState::Thinking, CardState::Streaming, CardState::Done, CardState::Stopped, CardState::Failed];
+    let sample = |state: CardState| Card {
+        title: "\"quoted\" {{ title }}".to_owned(),
+        state,
+        text: if state == CardState::Failed { String::new() } else { "text \\ with \"quotes\"\n".to_owned() },
+        reasoning: "because".to_owned(),
+        notice: state.is_final().then(|| "notice".to_owned()),
+        footer: None,
+        buttons: Vec::new(),
+        language: Language::En,
+    };
+    states.map(sample).to_vec()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,493 @@
+//! Answers on their way to a simulated Feishu: whatever goes wrong, one message with the final state is seen.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use magpie_core::card::{Button, ButtonStyle, Card, CardState, Language};
+use magpie_core::clock::{Clock, UnixMillis};
+use magpie_core::event::{Action, ChatKind, PlatformKind, ReplyTo, Route};
+use magpie_core::ids::{BotId, ChatId, EventId, MessageId};
+use magpie_core::platform::{CardRef, DeliveryKey, Health, Platform, SendError};
+use magpie_feishu::{Feishu, FeishuConfig};
+use magpie_sim::feishu::{Call, Fault, FeishuConfig as SimConfig, FeishuSim, RateLimits, Target, Topics};
+use magpie_sim::view::{CardState as Seen, MessageView, SimulatedPlatform, Utterance};
+
+use crate::support::client;
+
+/// A clock that goes along with the simulated platform's.
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A simulated platform, a question in its group, and a bot that answers.
+struct Scene {
+    sim: FeishuSim,
+    bot: Feishu,
+    clock: Arc<Hand>,
+    to: ReplyTo,
+    key: DeliveryKey,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let sim = FeishuSim::start(SimConfig { limits: RateLimits::off(), ..SimConfig::default() }).expect("starts");
+        let clock = Arc::new(Hand(AtomicI64::new(sim.clock().now_ms())));
+        let bot = bot(&sim, Arc::clone(&clock) as Arc<dyn Clock>);
+        let chat = sim.group();
+        let user = sim.people()[0].0.clone();
+        let question = Utterance { chat: chat.clone(), user, text: "question".into(), mention_bot: true };
+        let asked = sim.say(question).await;
+        let to = ReplyTo {
+            chat: ChatId::from(chat),
+            chat_kind: ChatKind::Group,
+            user: None,
+            message: Some(MessageId::from(asked.id)),
+            thread: None,
+            route: Route::default(),
+        };
+        let key = DeliveryKey { event: EventId::new(), part: "answer".into() };
+        Self { sim, bot, clock, to, key }
+    }
+
+    fn advance(&self, by: Duration) {
+        self.sim.clock().advance(by);
+        self.clock.0.fetch_add(i64::try_from(by.as_millis()).expect("small"), Ordering::Relaxed);
+    }
+
+    /// Another process that takes over: nothing in memory, the saved state only.
+    fn restarted(&self, saved: &CardRef) -> (Feishu, CardRef) {
+        let mut at = saved.clone();
+        at.take_over();
+        (bot(&self.sim, Arc::clone(&self.clock) as Arc<dyn Clock>), at)
+    }
+
+    /// What the bot has said in the chat.
+    fn answers(&self) -> Vec<MessageView> {
+        let chats = self.sim.chats();
+        let chat = chats.into_iter().find(|chat| chat.id == self.to.chat.as_str()).expect("the chat");
+        chat.messages.into_iter().filter(|message| message.from_bot).collect()
+    }
+
+    /// The one answer, which must be final and hold the text.
+    fn the_answer(&self, text: &str) -> MessageView {
+        let mut answers = self.answers();
+        assert_eq!(answers.len(), 1, "{answers:#?}");
+        let answer = answers.remove(0);
+        assert_eq!(answer.state, Seen::Final, "{answer:#?}");
+        assert!(answer.markdown.contains(text), "{answer:#?}");
+        answer
+    }
+
+    async fn prepared(&self) -> CardRef {
+        self.bot.prepare(&self.to, &thinking(), &self.key).await.expect("prepared")
+    }
+
+    async fn started(&self) -> CardRef {
+        let mut at = self.prepared().await;
+        self.bot.start(&self.to, &thinking(), &mut at).await.expect("started");
+        at
+    }
+
+    async fn update(&self, at: &mut CardRef, text: &str) {
+        self.bot.update(&self.to, &streaming(text), at).await.expect("updated");
+    }
+
+    async fn finish(&self, at: &mut CardRef, text: &str) {
+        self.bot.finish(&self.to, &done(text), at).await.expect("finished");
+    }
+
+    /// Start, one update, end.
+    async fn whole_answer(&self) -> CardRef {
+        let mut at = self.started().await;
+        self.update(&mut at, "Hello").await;
+        self.finish(&mut at, "Hello world").await;
+        at
+    }
+
+    fn calls(&self, path: &str) -> usize {
+        self.sim.wire().all().iter().filter(|exchange| exchange.path.contains(path)).count()
+    }
+}
+
+fn bot(sim: &FeishuSim, clock: Arc<dyn Clock>) -> Feishu {
+    let theirs = sim.config();
+    let mut config = FeishuConfig::new(
+        BotId::from("helpdesk"),
+        PlatformKind::Feishu,
+        theirs.app_id.clone(),
+        theirs.app_secret.as_str().into(),
+        theirs.verification_token.as_str().into(),
+    );
+    config.base_url = Some(sim.base_url());
+    config.retry_delay = Duration::from_millis(1);
+    Feishu::new(config, client(), clock).expect("complete settings")
+}
+
+fn card(state: CardState, text: &str) -> Card {
+    let button = |action, label: &str| Button {
+        action,
+        label: label.into(),
+        style: ButtonStyle::Default,
+        event: EventId::new(),
+    };
+    let buttons = match state.is_final() {
+        true => vec![button(Action::VoteUp, "👍"), button(Action::VoteDown, "👎")],
+        false => vec![button(Action::Stop, "Stop")],
+    };
+    Card {
+        title: "question".into(),
+        state,
+        text: text.into(),
+        reasoning: String::new(),
+        notice: None,
+        footer: None,
+        buttons,
+        language: Language::En,
+    }
+}
+
+fn thinking() -> Card {
+    card(CardState::Thinking, "")
+}
+
+fn streaming(text: &str) -> Card {
+    card(CardState::Streaming, text)
+}
+
+fn done(text: &str) -> Card {
+    card(CardState::Done, text)
+}
+
+#[tokio::test]
+async fn card_streams_and_ends_with_buttons() {
+    let scene = Scene::new().await;
+    let mut at = scene.started().await;
+    let message = at.message.clone().expect("visible");
+    assert_eq!(scene.answers()[0].state, Seen::Streaming);
+    for text in ["Hel", "Hello", "Hello wor"] {
+        scene.update(&mut at, text).await;
+    }
+    scene.finish(&mut at, "Hello world").await;
+    let answer = scene.the_answer("Hello world");
+    assert_eq!(answer.reply_to, scene.to.message.as_ref().map(ToString::to_string));
+    assert_eq!(answer.buttons.iter().map(|button| button.label.as_str()).collect::<Vec<_>>(), ["👍", "👎"]);
+    let report = scene.sim.card_report(message.as_str()).expect("a report");
+    assert_eq!((report.refused, report.content_updates, report.streaming, report.max_in_flight), (0, 4, false, 1));
+    assert_eq!(report.rewrites, 0, "text was only added to");
+}
+
+#[tokio::test]
+async fn finishing_again_does_nothing() {
+    let scene = Scene::new().await;
+    let mut at = scene.whole_answer().await;
+    let calls = scene.sim.wire().all().len();
+    scene.finish(&mut at, "Hello world").await;
+    assert_eq!(scene.sim.wire().all().len(), calls);
+}
+
+#[tokio::test]
+async fn without_permission_for_entities_the_card_is_replaced_as_a_whole() {
+    let scene = Scene::new().await;
+    scene.sim.faults().always(Target::CardKit, Fault::NoScope);
+    scene.whole_answer().await;
+    let answer = scene.the_answer("Hello world");
+    assert_eq!((answer.updates, answer.buttons.len()), (2, 2));
+    // The next answer does not ask again.
+    let asked = scene.calls("/cardkit/");
+    scene.bot.prepare(&scene.to, &thinking(), &scene.key).await.expect("prepared");
+    assert_eq!(scene.calls("/cardkit/"), asked);
+}
+
+#[tokio::test]
+async fn finished_notice_is_one_call_and_ends_at_once() {
+    let scene = Scene::new().await;
+    let notice = done("/help: …");
+    let mut at = scene.bot.prepare(&scene.to, &notice, &scene.key).await.expect("prepared");
+    scene.bot.start(&scene.to, &notice, &mut at).await.expect("started");
+    scene.bot.finish(&scene.to, &notice, &mut at).await.expect("finished");
+    scene.the_answer("/help");
+    assert_eq!(scene.sim.wire().all().iter().filter(|of| of.path.contains("/im/v1/messages/")).count(), 1);
+}
+
+#[tokio::test]
+async fn token_that_ends_in_mid_stream_is_replaced_once() {
+    for status in [200, 400, 401] {
+        let scene = Scene::new().await;
+        let mut at = scene.started().await;
+        scene.sim.faults().once(Target::Only(Call::ElementContent), Fault::TokenInvalid { status });
+        scene.update(&mut at, "Hello").await;
+        scene.finish(&mut at, "Hello world").await;
+        scene.the_answer("Hello world");
+        assert_eq!(scene.calls("/tenant_access_token/"), 2);
+    }
+}
+
+#[tokio::test]
+async fn long_rate_limit_is_told_to_the_caller_and_a_short_one_waited_for() {
+    let scene = Scene::new().await;
+    let mut at = scene.started().await;
+    scene.sim.faults().once(Target::Only(Call::ElementContent), Fault::RateLimited { reset_s: 30 });
+    let refused = scene.bot.update(&scene.to, &streaming("Hello"), &mut at).await;
+    let Err(SendError::Retry { after, code, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!((after, code.as_str()), (Some(Duration::from_secs(30)), "99991400"));
+    scene.sim.faults().times(Target::Only(Call::ElementContent), Fault::Refused { status: 400, code: 230_020 }, 2);
+    scene.update(&mut at, "Hello").await;
+    scene.finish(&mut at, "Hello world").await;
+    scene.the_answer("Hello world");
+}
+
+#[tokio::test]
+async fn streaming_that_was_closed_is_switched_on_again() {
+    let scene = Scene::new().await;
+    let mut at = scene.started().await;
+    // Nobody was there for longer than streaming lasts: the platform has closed it.
+    scene.sim.clock().advance(Duration::from_mins(11));
+    scene.update(&mut at, "Hello").await;
+    assert_eq!(scene.answers()[0].state, Seen::Streaming);
+    scene.finish(&mut at, "Hello world").await;
+    scene.the_answer("Hello world");
+}
+
+#[tokio::test]
+async fn streaming_is_renewed_before_it_closes() {
+    let scene = Scene::new().await;
+    let mut at = scene.started().await;
+    for minute in 1..=25 {
+        scene.advance(Duration::from_mins(1));
+        scene.update(&mut at, &"word ".repeat(minute)).await;
+    }
+    let message = at.message.clone().expect("visible");
+    let report = scene.sim.card_report(message.as_str()).expect("a report");
+    assert_eq!((report.refused, report.streaming), (0, true));
+    scene.finish(&mut at, "Hello world").await;
+    scene.the_answer("Hello world");
+}
+
+#[tokio::test]
+async fn streaming_that_stays_closed_leaves_a_card_that_is_replaced() {
+    let scene = Scene::new().await;
+    let mut at = scene.started().await;
+    scene.sim.faults().always(Target::Only(Call::ElementContent), Fault::Refused { status: 400, code: 300_309 });
+    scene.update(&mut at, "Hello").await;
+    assert!(scene.answers()[0].markdown.contains("Hello"));
+    scene.update(&mut at, "Hello wor").await;
+    assert_eq!(scene.calls("/content"), 2, "one attempt to open it again, no more");
+    scene.finish(&mut at, "Hello world").await;
+    scene.the_answer("Hello world");
+}
+
+#[tokio::test]
+async fn entity_that_can_no_longer_be_changed_is_replaced_in_its_message() {
+    let scene = Scene::new().await;
+    let mut at = scene.started().await;
+    scene.sim.faults().always(Target::CardKit, Fault::Refused { status: 400, code: 200_750 });
+    scene.update(&mut at, "Hello").await;
+    scene.finish(&mut at, "Hello world").await;
+    scene.the_answer("Hello world");
+}
+
+#[tokio::test]
+async fn lost_answers_change_nothing() {
+    let calls = [
+        Call::CreateCard,
+        Call::ReplyMessage,
+        Call::ElementContent,
+        Call::CardSettings,
+        Call::ReplaceCard,
+        Call::TenantToken,
+    ];
+    for call in calls {
+        let scene = Scene::new().await;
+        scene.sim.faults().once(Target::Only(call), Fault::AnswerLost);
+        scene.whole_answer().await;
+        scene.the_answer("Hello world");
+    }
+}
+
+#[tokio::test]
+async fn platform_that_is_down_is_a_reason_to_try_later_and_to_say_so() {
+    let scene = Scene::new().await;
+    scene.bot.connect().await.expect("connected");
+    assert_eq!(scene.bot.health(), Health::Ok);
+    let mut at = scene.started().await;
+    scene.sim.faults().always(Target::Everything, Fault::ServerError(502));
+    let failed = scene.bot.finish(&scene.to, &done("Hello world"), &mut at).await;
+    assert!(matches!(failed, Err(SendError::Retry { .. })), "{failed:?}");
+    assert!(matches!(scene.bot.health(), Health::Degraded { .. }));
+    scene.sim.faults().clear();
+    scene.finish(&mut at, "Hello world").await;
+    scene.the_answer("Hello world");
+    assert_eq!(scene.bot.health(), Health::Ok);
+}
+
+#[tokio::test]
+async fn another_process_goes_on_from_every_stage() {
+    for stage in ["prepared", "start lost", "started", "update lost", "end lost"] {
+        let scene = Scene::new().await;
+        let mut at = scene.prepared().await;
+        let mut saved = at.clone();
+        if stage != "prepared" {
+            scene.bot.start(&scene.to, &thinking(), &mut at).await.expect("started");
+        }
+        if !["prepared", "start lost"].contains(&stage) {
+            saved = at.clone();
+        }
+        if stage.ends_with("lost") && stage != "start lost" {
+            scene.update(&mut at, "Hello").await;
+        }
+        if stage == "end lost" {
+            scene.finish(&mut at, "Hello world").await;
+        }
+        let (bot, mut at) = scene.restarted(&saved);
+        bot.start(&scene.to, &thinking(), &mut at).await.expect(stage);
+        bot.update(&scene.to, &streaming("Hello wor"), &mut at).await.expect(stage);
+        bot.finish(&scene.to, &done("Hello world"), &mut at).await.expect(stage);
+        let answer = scene.the_answer("Hello world");
+        assert_eq!(answer.buttons.len(), 2, "{stage}");
+    }
+}
+
+#[tokio::test]
+async fn another_process_only_finishes_what_was_prepared() {
+    let scene = Scene::new().await;
+    let saved = scene.prepared().await;
+    let (bot, mut at) = scene.restarted(&saved);
+    bot.finish(&scene.to, &done("Hello world"), &mut at).await.expect("finished");
+    scene.the_answer("Hello world");
+}
+
+#[tokio::test]
+async fn process_that_was_replaced_is_told_so() {
+    let scene = Scene::new().await;
+    let mut old = scene.started().await;
+    let (bot, mut new) = scene.restarted(&old);
+    bot.update(&scene.to, &streaming("new"), &mut new).await.expect("updated");
+    let refused = scene.bot.update(&scene.to, &streaming("old"), &mut old).await;
+    assert!(matches!(refused, Err(SendError::Superseded { .. })), "{refused:?}");
+    let refused = scene.bot.finish(&scene.to, &done("old"), &mut old).await;
+    assert!(matches!(refused, Err(SendError::Superseded { .. })), "{refused:?}");
+    bot.finish(&scene.to, &done("new"), &mut new).await.expect("finished");
+    scene.the_answer("new");
+}
+
+#[tokio::test]
+async fn recalled_question_is_answered_to_the_chat() {
+    let scene = Scene::new().await;
+    let question = scene.to.message.clone().expect("a question");
+    scene.sim.recall(question.as_str()).await;
+    scene.whole_answer().await;
+    assert_eq!(scene.the_answer("Hello world").reply_to, None);
+}
+
+#[tokio::test]
+async fn chat_without_topics_gets_an_ordinary_reply() {
+    let mut scene = Scene::new().await;
+    scene.sim.allow_topics(scene.to.chat.as_str(), Topics::Refused);
+    scene.to.route = Route(serde_json::json!({"in_topic": true}));
+    scene.whole_answer().await;
+    assert!(scene.the_answer("Hello world").reply_to.is_some());
+}
+
+#[tokio::test]
+async fn chat_that_is_gone_ends_the_delivery() {
+    let scene = Scene::new().await;
+    let mut at = scene.prepared().await;
+    scene.sim.remove_bot(scene.to.chat.as_str(), &scene.sim.people()[0].0).await;
+    let failed = scene.bot.start(&scene.to, &thinking(), &mut at).await;
+    assert!(matches!(failed, Err(SendError::Gone { .. })), "{failed:?}");
+}
+
+#[tokio::test]
+async fn menu_press_is_answered_in_the_persons_direct_chat() {
+    let mut scene = Scene::new().await;
+    let (person, chat) = scene.sim.add_person("Wu");
+    scene.to = ReplyTo {
+        chat: ChatId::from(person),
+        chat_kind: ChatKind::Direct,
+        user: None,
+        message: None,
+        thread: None,
+        route: Route(serde_json::json!({"to_person": true})),
+    };
+    scene.whole_answer().await;
+    scene.to.chat = ChatId::from(chat);
+    scene.the_answer("Hello world");
+}
+
+#[tokio::test]
+async fn content_that_is_refused_ends_in_a_plainer_card_and_at_last_in_text() {
+    let scene = Scene::new().await;
+    let mut at = scene.started().await;
+    scene.sim.faults().once(Target::Only(Call::ReplaceCard), Fault::Refused { status: 400, code: 300_121 });
+    scene.finish(&mut at, "**Hello** world").await;
+    scene.the_answer("**Hello** world");
+
+    let scene = Scene::new().await;
+    scene.sim.faults().always(Target::CardKit, Fault::NoScope);
+    scene.sim.faults().times(Target::Only(Call::ReplyMessage), Fault::Refused { status: 400, code: 230_099 }, 4);
+    let mut at = scene.started().await;
+    scene.finish(&mut at, "Hello <at id=all></at>").await;
+    let answer = scene.the_answer("Hello <\u{200b}at id=all>");
+    assert!(!answer.card);
+}
+
+#[tokio::test]
+async fn long_answer_goes_on_in_further_cards_and_loses_nothing() {
+    let scene = Scene::new().await;
+    let mut at = scene.started().await;
+    let lines: Vec<String> = (0..4_000).map(|number| format!("line {number} of the answer")).collect();
+    scene.update(&mut at, &lines[..2_500].join("\n")).await;
+    scene.finish(&mut at, &lines.join("\n")).await;
+    let answers = scene.answers();
+    assert!(answers.len() > 3, "{}", answers.len());
+    assert!(answers.iter().all(|answer| answer.state == Seen::Final && answer.buttons.len() == 2));
+    let shown: String = answers.iter().map(|answer| answer.markdown.as_str()).collect::<Vec<_>>().join("\n");
+    assert!(lines.iter().all(|line| shown.contains(line.as_str())));
+}
+
+#[tokio::test]
+async fn failed_answer_says_so_in_its_card() {
+    let scene = Scene::new().await;
+    let mut at = scene.started().await;
+    let mut failed = card(CardState::Failed, "");
+    failed.notice = Some("No model could answer.".into());
+    scene.bot.finish(&scene.to, &failed, &mut at).await.expect("finished");
+    let answers = scene.answers();
+    assert_eq!((answers.len(), answers[0].state), (1, Seen::Failed));
+    assert!(answers[0].markdown.contains("No model could answer."), "{answers:#?}");
+}
+
+#[tokio::test]
+async fn unknown_own_id_is_learnt_to_settle_a_group_message() {
+    use magpie_core::event::{Addressed, Body};
+    use magpie_core::platform::Inbound;
+
+    let scene = Scene::new().await;
+    let theirs = scene.sim.config();
+    let event = serde_json::json!({
+        "schema": "2.0",
+        "header": {
+            "event_id": "e", "token": theirs.verification_token, "event_type": "im.message.receive_v1",
+            "app_id": theirs.app_id
+        },
+        "event": {
+            "message": {
+                "message_id": "om_9", "chat_id": "oc_9", "chat_type": "group", "message_type": "text",
+                "content": "{\"text\":\"@_user_1 hi\"}",
+                "mentions": [{"key": "@_user_1", "id": {"open_id": theirs.bot_open_id}, "name": "Magpie"}]
+            },
+            "sender": {"sender_id": {"open_id": "ou_1"}, "sender_type": "user"}
+        }
+    });
+    let request = crate::support::plain_request(&event);
+    let Ok(Inbound::Event(received)) = scene.bot.open(&request, UnixMillis(0)) else { panic!("no event") };
+    let Body::Message(mut message) = received.event.body else { panic!("no message") };
+    assert_eq!(message.addressed, Addressed::Unknown);
+    scene.bot.settle(&mut message).await.expect("settled");
+    assert_eq!((message.addressed, message.text.as_str()), (Addressed::Bot, "hi"));
+}
