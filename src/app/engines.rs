@@ -1,0 +1,54 @@
+//! From `[model]` to engines and the router over them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use magpie_cloud::{CloudConfig, CloudEngine};
+use magpie_core::engine::Engine;
+use magpie_core::router::{Router, RouterSettings};
+
+use super::StartError;
+use crate::config::{CloudModel, Config, Model};
+
+/// Longest silence in mid-answer. A stream that pauses longer is dead: models pause for tokens, not for minutes.
+const BETWEEN_TOKENS: Duration = Duration::from_secs(60);
+
+/// Every configured engine: the local one first, then the endpoints in their order. The strategy decides later.
+///
+/// # Errors
+/// The local model can't be had.
+pub fn router(config: &Config, http: &reqwest::Client) -> Result<Arc<Router>, StartError> {
+    let mut engines: Vec<Arc<dyn Engine>> = Vec::new();
+    engines.extend(super::local::engine(&config.model.local)?);
+    for endpoint in &config.model.cloud {
+        engines.push(Arc::new(CloudEngine::new(cloud(endpoint, &config.model), http.clone())));
+    }
+    Ok(Arc::new(Router::new(engines, settings(&config.model))))
+}
+
+fn cloud(endpoint: &CloudModel, model: &Model) -> CloudConfig {
+    CloudConfig {
+        name: endpoint.name.clone(),
+        base_url: endpoint.base_url.clone(),
+        api_key: magpie_cloud::Secret::new(endpoint.api_key.expose()),
+        model: endpoint.model.clone(),
+        max_retries: endpoint.max_retries,
+        cooldown: Duration::from_secs(endpoint.cooldown_seconds),
+        first_token_timeout: Duration::from_millis(model.request_timeout_ms),
+        between_tokens_timeout: BETWEEN_TOKENS,
+        temperature: None,
+        max_tokens: None,
+    }
+}
+
+fn settings(model: &Model) -> RouterSettings {
+    RouterSettings {
+        strategy: model.strategy,
+        first_token_timeout: Duration::from_millis(model.request_timeout_ms),
+        between_tokens_timeout: BETWEEN_TOKENS,
+        total_timeout: Duration::from_millis(model.total_timeout_ms),
+        max_concurrent: model.max_concurrent,
+        queue_limit: model.queue_limit,
+        ..RouterSettings::default()
+    }
+}

@@ -1,0 +1,66 @@
+//! Whether there is somebody to answer.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+use super::report::{Report, chain};
+use crate::app::clients::Clients;
+use crate::config::{CloudModel, Config};
+
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+pub async fn check(config: &Config, online: bool, report: &mut Report) {
+    let local = &config.model.local;
+    if local.path.is_empty() && config.model.cloud.is_empty() {
+        report.warn("model", "none; set model.local.path or add a [[model.cloud]], else bots can only say so");
+    }
+    if !local.path.is_empty() {
+        local_model(config, report).await;
+    }
+    for endpoint in &config.model.cloud {
+        let check = format!("model.cloud {}", endpoint.name);
+        if endpoint.api_key.is_empty() {
+            report.warn(&check, "no api_key; most endpoints want one");
+        } else if !online {
+            report.ok(&check, format!("{} (not called; use --online)", endpoint.base_url));
+        }
+        if online {
+            call(endpoint, config, &check, report).await;
+        }
+    }
+}
+
+async fn local_model(config: &Config, report: &mut Report) {
+    let local = config.model.local.clone();
+    // Reading and checking gigabytes must not hold up the runtime.
+    let loaded = tokio::task::spawn_blocking(move || crate::app::local::inspect(&local)).await;
+    match loaded {
+        Ok(Ok(what)) => report.ok("model.local", what),
+        Ok(Err(error)) => report.fail("model.local", chain(&error)),
+        Err(_) => report.fail("model.local", "the file makes the loader stumble; check model.local.path"),
+    }
+}
+
+/// Listing models costs nothing and needs the key.
+async fn call(endpoint: &CloudModel, config: &Config, check: &str, report: &mut Report) {
+    let clients = match Clients::new(config.server.outbound_proxy.expose()) {
+        Ok(clients) => clients,
+        Err(error) => return report.fail(check, chain(&error)),
+    };
+    let url = format!("{}/models", endpoint.base_url.trim_end_matches('/'));
+    let mut request = clients.platform.get(&url).timeout(TIMEOUT);
+    if !endpoint.api_key.is_empty() {
+        request = request.bearer_auth(endpoint.api_key.expose());
+    }
+    match request.send().await.map(|response| response.status()) {
+        Ok(status) if status.is_success() => report.ok(check, format!("{url} answers")),
+        Ok(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
+            report.fail(check, format!("{url} answers {status}; check api_key"));
+        }
+        Ok(status) => {
+            report.warn(check, format!("{url} answers {status}; it may not list models, so this proves little"))
+        }
+        Err(error) => report.fail(check, format!("{}; check base_url and the network", chain(&error))),
+    }
+}

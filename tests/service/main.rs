@@ -1,0 +1,3 @@
+//! The server's own parts, joined with fakes instead of adapters: the configuration and the HTTP side.
+
+mod config;
