@@ -3,11 +3,10 @@
 #[expect(dead_code, reason = "shared by several test binaries")]
 mod support;
 
-use std::sync::Arc;
-
 use futures::future::join_all;
 use magpie_core::clock::Clock;
-use magpie_core::inbox::{Acceptance, CancelCause, Cancelled, Lane};
+use magpie_core::inbox::{Acceptance, CancelCause, Cancelled, Entry, Lane};
+use magpie_core::store::StoreError;
 use magpie_core::testkit::samples::{BOT, message_entry};
 use magpie_core::testkit::stores::LEASE;
 use magpie_store::Database;
@@ -33,6 +32,25 @@ async fn concurrent_events_share_transactions_in_sqlite() {
 async fn concurrent_events_share_transactions_in_postgres() {
     let Some(server) = PostgresDatabase::create("concurrent_events_share_transactions").await else { return };
     five_hundred_at_once(&server.open().await, &*server.clock).await;
+}
+
+/// An id of ours that is taken is a defect; the events that share its transaction must not pay for it.
+#[tokio::test]
+async fn one_event_that_is_refused_does_not_take_the_others_with_it() {
+    let file = SqliteFile::new();
+    let database = file.open().await;
+    let inbox = database.inbox();
+    let first = message_entry("first", "s", file.clock.now());
+    inbox.accept(first.clone()).await.expect("it is stored");
+    let entries = (0..20).map(|n| {
+        let entry = message_entry(&n.to_string(), "s", file.clock.now());
+        if n == 10 { Entry { id: first.id, ..entry } } else { entry }
+    });
+    let outcomes = join_all(entries.map(|entry| inbox.accept(entry))).await;
+    for (n, outcome) in outcomes.into_iter().enumerate() {
+        assert_eq!(n == 10, matches!(outcome, Err(StoreError::Bug { .. })), "{n}: {outcome:?}");
+    }
+    assert_eq!(inbox.depth().await.expect("it counts").received, 20);
 }
 
 /// A copy of the files at the moment of the acknowledgement is what a killed process leaves behind.
@@ -84,5 +102,5 @@ async fn a_dropped_database_lets_go_of_its_file() {
     drop(database);
     assert!(Database::connect(&file.config()).await.is_err(), "the ports keep it open");
     drop((inbox, store));
-    Arc::new(file.open().await);
+    assert!(Database::connect(&file.config()).await.is_ok());
 }

@@ -31,6 +31,7 @@ macro_rules! inbox_contract {
             a_claim_gives_back_what_was_stored,
             text_that_a_database_can_not_keep_is_stored_all_the_same,
             events_of_a_scope_are_claimed_one_at_a_time_in_order,
+            an_older_event_that_comes_late_waits_for_the_running_one,
             scopes_do_not_wait_for_each_other,
             the_control_lane_does_not_wait,
             concurrent_claims_never_share_a_scope,
@@ -169,6 +170,16 @@ pub async fn events_of_a_scope_are_claimed_one_at_a_time_in_order(fixture: &Fixt
         fixture.inbox.settle(claims[0].fence, Outcome::Done(None)).await.unwrap();
     }
     assert!(fixture.claim("worker", 10).await.is_empty());
+}
+
+/// Ids are made at receipt, and two instances may store what they received in the other order.
+pub async fn an_older_event_that_comes_late_waits_for_the_running_one(fixture: &Fixture) {
+    let older = message_entry("older", "s", fixture.now());
+    let running = fixture.claimed("newer", "s").await;
+    fixture.accept(older).await;
+    assert!(fixture.claim("worker", 10).await.is_empty());
+    fixture.inbox.settle(running, Outcome::Done(None)).await.unwrap();
+    assert_eq!(names(&fixture.claim("worker", 10).await), ["older"]);
 }
 
 pub async fn scopes_do_not_wait_for_each_other(fixture: &Fixture) {
