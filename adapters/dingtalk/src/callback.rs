@@ -70,7 +70,7 @@ impl Owners<'_> {
 pub(crate) enum Meaning {
     /// The console checks the address: this word is to be encrypted and sent back.
     Check(String),
-    Event(Event),
+    Event(Box<Event>),
 }
 
 /// Reads a verified push.
@@ -87,13 +87,13 @@ pub(crate) fn read(verified: &Verified<'_>, recipient: &Recipient) -> Result<Mea
         _ => {}
     }
     let id = fields.text("eventId").map_or_else(|| hex::encode(Sha256::digest(verified.bytes())), str::to_owned);
-    Ok(Meaning::Event(Event {
+    Ok(Meaning::Event(Box::new(Event {
         bot: recipient.bot.clone(),
         platform: PlatformKind::DingTalk,
         platform_event_id: id,
         occurred_at: fields.integer("EventTime").or_else(|| fields.integer("timeStamp")).map(UnixMillis),
         body: lifecycle::read(type_name, fields, recipient),
-    }))
+    })))
 }
 
 #[cfg(test)]

@@ -10,20 +10,34 @@
 
 mod ack;
 mod action;
+mod answer;
+mod api;
 mod callback;
+mod calls;
+mod card;
 mod config;
 mod content;
+mod deliver;
 mod entropy;
 mod envelope;
+mod failure;
+mod fence;
 mod fields;
+mod form;
+mod gate;
 mod lifecycle;
+mod markdown;
+mod messages;
 mod open;
+mod pace;
 mod platform;
 mod quote;
 mod robot;
 mod route;
 mod secret;
 mod sign;
+mod split;
+mod token;
 mod verify;
 
 pub use config::{ConfigError, DingTalkConfig, Timing};

@@ -96,7 +96,7 @@ impl Intake {
             }
             Meaning::Event(event) => {
                 let by = AnswerBy::Event { owner: push.owner, timestamp: push.timestamp, nonce: push.nonce };
-                received(event, by)
+                received(*event, by)
             }
         })
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use magpie_core::card::Card;
 use magpie_core::clock::{Clock, UnixMillis};
 use magpie_core::event::{Message, PlatformKind, ReplyTo};
@@ -12,20 +12,38 @@ use magpie_core::platform::{
     AckBody, CardRef, DeliveryKey, Health, Inbound, Limits, Platform, RawRequest, Received, SendError, Toast,
     WebhookError,
 };
+use url::Url;
 
+use crate::api::{Api, Call, Credentials};
+use crate::calls::register_callback;
+use crate::card::Templates;
 use crate::config::{ConfigError, DingTalkConfig, Keys, present};
+use crate::deliver::{Courier, Delivery};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::envelope::Envelope;
+use crate::gate::Gate;
 use crate::open::Intake;
 use crate::robot::Recipient;
 use crate::route::WebhookHosts;
 use crate::secret::Secret;
 use crate::sign::derived_card_secret;
 
+/// Origin of the APIs for mainland tenants.
+const ORIGIN: &str = "https://api.dingtalk.com";
+/// The shortest of the platform's waits: card callbacks. Events get 2.5 s.
+const ACK_DEADLINE: Duration = Duration::from_secs(2);
+/// A card without a frame for ten minutes counts as forgotten.
+const MAX_SILENCE: Duration = Duration::from_secs(5 * 60);
+/// A card variable takes 20 000 characters in practice; markup that the dialect needs comes on top of the answer.
+const MAX_CARD_BYTES: usize = 18_000;
+
 /// One DingTalk robot.
 pub struct DingTalk {
     intake: Intake,
+    courier: Courier,
     limits: Limits,
+    /// Where card callbacks go.
+    callback_address: Option<String>,
 }
 
 impl DingTalk {
@@ -44,21 +62,55 @@ impl DingTalk {
     /// As [`DingTalk::new`].
     pub fn with_entropy(
         config: DingTalkConfig,
-        _http: reqwest::Client,
-        _clock: Arc<dyn Clock>,
+        http: reqwest::Client,
+        clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, ConfigError> {
+        let keys = Keys { bot: &config.bot };
+        let callback_address = keys.address("public_webhook_url", config.public_webhook_url.as_deref())?;
         let intake = intake(&config, entropy)?;
-        Ok(Self {
-            intake,
-            limits: Limits {
-                ack_deadline: Duration::from_secs(2),
-                min_update_interval: config.timing.frame_gap,
-                max_silence: Duration::from_secs(5 * 60),
-                max_card_bytes: 18_000,
-            },
-        })
+        let limits = Limits {
+            ack_deadline: ACK_DEADLINE,
+            min_update_interval: config.timing.frame_gap,
+            max_silence: MAX_SILENCE,
+            max_card_bytes: MAX_CARD_BYTES,
+        };
+        let callback_address = callback_address.map(String::from);
+        let route = callback_address.as_ref().map(|_| format!("magpie-{}", config.bot));
+        let courier = courier(config, &intake, http, clock, route)?;
+        Ok(Self { intake, courier, limits, callback_address })
     }
+}
+
+fn courier(
+    config: DingTalkConfig,
+    intake: &Intake,
+    http: reqwest::Client,
+    clock: Arc<dyn Clock>,
+    callback_route: Option<String>,
+) -> Result<Courier, ConfigError> {
+    let keys = Keys { bot: &config.bot };
+    let origin = keys
+        .address("base_url", Some(config.base_url.as_deref().unwrap_or(ORIGIN)).filter(|url| !url.trim().is_empty()))?
+        .or_else(|| Url::parse(ORIGIN).ok())
+        .ok_or_else(|| keys.invalid("base_url", "it must be an address such as https://host"))?;
+    let templates = Templates::load(config.templates.as_deref()).map_err(|(name, source)| ConfigError::Template {
+        bot: config.bot.clone(),
+        name,
+        source,
+    })?;
+    let credentials = Credentials { client_id: intake.client_id.clone(), client_secret: intake.client_secret.clone() };
+    Ok(Courier {
+        api: Api::new(http, origin, credentials, config.timing.clone()),
+        templates,
+        clock,
+        hosts: intake.recipient.hosts.clone(),
+        robot_code: intake.recipient.robot_code.clone(),
+        own_template: present(config.card_template_id.as_deref()),
+        callback_route,
+        gate: Gate::default(),
+        timing: config.timing,
+    })
 }
 
 fn intake(config: &DingTalkConfig, entropy: Arc<dyn Entropy>) -> Result<Intake, ConfigError> {
@@ -66,8 +118,6 @@ fn intake(config: &DingTalkConfig, entropy: Arc<dyn Entropy>) -> Result<Intake, 
     let client_id = keys.required("client_id", &config.client_id, "it is the app's AppKey (Client ID)")?;
     let secret =
         keys.required("client_secret", config.client_secret.expose(), "robot messages are verified by the AppSecret")?;
-    keys.address("base_url", config.base_url.as_deref())?;
-    keys.address("public_webhook_url", config.public_webhook_url.as_deref())?;
     let legacy = keys.address("legacy_base_url", config.legacy_base_url.as_deref())?;
     if config.timestamp_window.is_zero() {
         return Err(keys.invalid("timestamp_window", "no request would ever be accepted"));
@@ -114,62 +164,80 @@ fn envelope(config: &DingTalkConfig, keys: &Keys<'_>) -> Result<Option<Envelope>
     }
 }
 
-fn later<T>() -> BoxFuture<'static, Result<T, SendError>> {
-    async { Err(SendError::Refused { call: "send", code: "none".to_owned(), fix: String::new() }) }.boxed()
-}
-
 impl Platform for DingTalk {
     fn kind(&self) -> PlatformKind {
         PlatformKind::DingTalk
     }
+
     fn limits(&self) -> &Limits {
         &self.limits
     }
+
     fn open(&self, raw: &RawRequest, now: UnixMillis) -> Result<Inbound, WebhookError> {
         self.intake.open(raw, now)
     }
+
     fn ack(&self, received: &Received, toast: Option<&Toast>) -> AckBody {
         self.intake.ack(received, toast)
     }
+
+    /// Gets a token and registers the address of card callbacks.
     fn connect(&self) -> BoxFuture<'_, Result<(), SendError>> {
-        later()
+        async {
+            self.courier.api.sign_in().await?;
+            let Some((route, address)) = self.courier.callback_route.as_ref().zip(self.callback_address.as_ref())
+            else {
+                return Ok(());
+            };
+            let body = register_callback(route, address, self.intake.card_secret.expose());
+            self.courier.api.insist(Call::RegisterCallback, || body.clone()).await?;
+            Ok(())
+        }
+        .boxed()
     }
+
+    /// Nothing is left open: the platform itself says whether the bot was spoken to.
     fn settle<'a>(&'a self, _message: &'a mut Message) -> BoxFuture<'a, Result<(), SendError>> {
-        later()
+        ready(Ok(())).boxed()
     }
+
     fn prepare<'a>(
         &'a self,
-        _to: &'a ReplyTo,
+        to: &'a ReplyTo,
         _card: &'a Card,
-        _key: &'a DeliveryKey,
+        key: &'a DeliveryKey,
     ) -> BoxFuture<'a, Result<CardRef, SendError>> {
-        later()
+        ready(Ok(self.courier.prepare(to, key))).boxed()
     }
+
     fn start<'a>(
         &'a self,
-        _to: &'a ReplyTo,
-        _card: &'a Card,
-        _at: &'a mut CardRef,
+        to: &'a ReplyTo,
+        card: &'a Card,
+        at: &'a mut CardRef,
     ) -> BoxFuture<'a, Result<(), SendError>> {
-        later()
+        async { Delivery::new(&self.courier, to, card, at).start().await }.boxed()
     }
+
     fn update<'a>(
         &'a self,
-        _to: &'a ReplyTo,
-        _card: &'a Card,
-        _at: &'a mut CardRef,
+        to: &'a ReplyTo,
+        card: &'a Card,
+        at: &'a mut CardRef,
     ) -> BoxFuture<'a, Result<(), SendError>> {
-        later()
+        async { Delivery::new(&self.courier, to, card, at).update().await }.boxed()
     }
+
     fn finish<'a>(
         &'a self,
-        _to: &'a ReplyTo,
-        _card: &'a Card,
-        _at: &'a mut CardRef,
+        to: &'a ReplyTo,
+        card: &'a Card,
+        at: &'a mut CardRef,
     ) -> BoxFuture<'a, Result<(), SendError>> {
-        later()
+        async { Delivery::new(&self.courier, to, card, at).finish().await }.boxed()
     }
+
     fn health(&self) -> Health {
-        Health::Ok
+        self.courier.api.health()
     }
 }

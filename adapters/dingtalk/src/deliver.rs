@@ -1,0 +1,431 @@
+//! One answer on its way: which form it takes, and how each form reaches its end.
+//!
+//! Forms in order: a card by the bot's own template, a card by the public template, Markdown messages. A card goes
+//! through the stages of [`Stage`]: created waiting, switched to typing with the first text, streamed frame by frame,
+//! closed by a last frame, settled with buttons. Every step can be repeated: a card that exists already counts as
+//! created, frames carry the full text, updates name their values. What a crash can do: the saved stage lags behind,
+//! and the step after it is made again, which shows nothing new. Only messages have no such id (see
+//! [`crate::messages`]).
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use magpie_core::card::{Card, Language};
+use magpie_core::clock::Clock;
+use magpie_core::event::ReplyTo;
+use magpie_core::ids::{CardId, MessageId};
+use magpie_core::platform::{CardRef, DeliveryKey, SendError};
+
+use crate::answer::Class;
+use crate::api::{Api, Call};
+use crate::calls::{Last, NewCard, STREAM_KEY, Target, frame, update_card};
+use crate::card::{Face, Making, Presses, Templates};
+use crate::config::Timing;
+use crate::failure::Failure;
+use crate::form::{CardForm, Form, MessagesForm, Stage, Template};
+use crate::gate::Gate;
+use crate::markdown::first_words;
+use crate::route::{WayBack, WebhookHosts};
+
+/// The public AI card: title, streamed Markdown, buttons that call back. Works for every app without set-up; the
+/// platform gives no written guarantee, hence the forms after it. Source: the vendor's Python SDK, August 2026.
+const PUBLIC_TEMPLATE: &str = "382e4302-551d-4880-bf29-a30acfab2e71.schema";
+/// What the chat list shows of a card.
+const SUMMARY_CHARS: usize = 60;
+/// Codes that say that the card is not there (any more).
+const CARD_IS_LOST: [&str; 2] = ["param.cardNotExist", "param.stream.outTrackId"];
+
+/// Everything that sending needs and all deliveries share.
+pub(crate) struct Courier {
+    pub api: Api,
+    pub templates: Templates,
+    pub clock: Arc<dyn Clock>,
+    pub hosts: WebhookHosts,
+    pub robot_code: String,
+    pub own_template: Option<String>,
+    /// Key of the registered callback address; `None`: presses can't come back.
+    pub callback_route: Option<String>,
+    pub gate: Gate,
+    pub timing: Timing,
+}
+
+impl Courier {
+    /// Chooses the form. Nothing is called: the card's id is ours.
+    pub fn prepare(&self, to: &ReplyTo, key: &DeliveryKey) -> CardRef {
+        let form = self.form_after(None, Target::of(to, &WayBack::of(to)).is_some());
+        let mut at = CardRef {
+            key: key.clone(),
+            message: None,
+            card: card_id(&form, key),
+            sequence: 0,
+            created_at: self.clock.now(),
+            form: serde_json::Value::Null,
+        };
+        form.save(&mut at);
+        at
+    }
+
+    /// The next form that may work.
+    fn form_after(&self, refused: Option<Template>, can_reach: bool) -> Form {
+        let now = self.clock.now();
+        let candidates = match refused {
+            None => &[Template::Own, Template::Public][..],
+            Some(Template::Own) => &[Template::Public],
+            Some(Template::Public) => &[],
+        };
+        let exists = |template: Template| template == Template::Public || self.own_template.is_some();
+        let usable = |template: &&Template| can_reach && exists(**template) && self.gate.is_open(**template, now);
+        candidates
+            .iter()
+            .find(usable)
+            .map_or_else(|| Form::Messages(MessagesForm::default()), |template| Form::Card(CardForm::new(*template)))
+    }
+
+    fn presses(&self) -> Presses {
+        if self.callback_route.is_some() { Presses::ComeBack } else { Presses::AreLost }
+    }
+
+    fn template_id(&self, template: Template) -> &str {
+        match template {
+            Template::Own => self.own_template.as_deref().unwrap_or(PUBLIC_TEMPLATE),
+            Template::Public => PUBLIC_TEMPLATE,
+        }
+    }
+}
+
+fn card_id(form: &Form, key: &DeliveryKey) -> Option<CardId> {
+    match form {
+        Form::Card(form) => Some(CardId(key.step(form.template.step()))),
+        Form::Messages(_) => None,
+    }
+}
+
+/// One delivery in the hands of one caller.
+pub(crate) struct Delivery<'a> {
+    pub courier: &'a Courier,
+    pub to: &'a ReplyTo,
+    pub way: WayBack,
+    pub at: &'a mut CardRef,
+    pub card: Cow<'a, Card>,
+    pub form: Form,
+    /// The answer was refused by content review and replaced.
+    replaced: bool,
+}
+
+impl<'a> Delivery<'a> {
+    pub fn new(courier: &'a Courier, to: &'a ReplyTo, card: &'a Card, at: &'a mut CardRef) -> Self {
+        let form = Form::of(at);
+        Self { courier, to, way: WayBack::of(to), at, card: Cow::Borrowed(card), form, replaced: false }
+    }
+
+    /// Makes it visible. A card that is final already is shown so in one call.
+    pub async fn start(&mut self) -> Result<(), SendError> {
+        while let Form::Card(form) = &self.form {
+            if form.stage != Stage::Prepared {
+                return Ok(());
+            }
+            match self.create().await {
+                Ok(()) if self.card.state.is_final() => return self.finish().await,
+                Ok(()) => return Ok(()),
+                Err(failure) => self.fall_back(failure)?,
+            }
+        }
+        if self.card.state.is_final() { self.finish().await } else { Ok(()) }
+    }
+
+    /// Shows the text so far.
+    pub async fn update(&mut self) -> Result<(), SendError> {
+        if self.card.state.is_final() {
+            return self.finish().await;
+        }
+        match &self.form {
+            Form::Card(form) if form.stage == Stage::Prepared => self.start().await,
+            Form::Card(form) if form.stage <= Stage::Writing => {
+                let form = form.clone();
+                let outcome = self.show(&form).await;
+                count_update(outcome.as_ref().err().map_or(Class::Ok, |failure| failure.class));
+                match outcome {
+                    Ok(()) => Ok(()),
+                    Err(failure) => self.bear(failure),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Brings it to its end, in whatever form still works.
+    pub async fn finish(&mut self) -> Result<(), SendError> {
+        loop {
+            let Form::Card(form) = &self.form else { return self.send_all().await };
+            match form.stage {
+                Stage::Prepared => {
+                    if let Err(failure) = self.create().await {
+                        self.fall_back(failure)?;
+                    }
+                }
+                Stage::Waiting | Stage::Writing if self.wants_last_frame()? => self.close().await?,
+                Stage::Waiting | Stage::Writing | Stage::Closed => self.settle().await?,
+                Stage::Finished => return self.send_rest().await,
+            }
+        }
+    }
+
+    /// Creates and delivers the card; one that exists already was created by an earlier attempt.
+    async fn create(&mut self) -> Result<(), Failure> {
+        let Form::Card(form) = &self.form else { return Ok(()) };
+        let template = form.template;
+        let at_once = self.card.state.is_final();
+        let face = self.face(if at_once { Making::AtOnce } else { Making::Streamed })?;
+        let target = Target::of(self.to, &self.way)
+            .ok_or_else(|| Failure::new(Call::CreateCard.name(), Class::BadRequest, "no_member_id"))?;
+        let out_track_id = self.out_track_id();
+        let summary = first_words(&self.card.title, SUMMARY_CHARS);
+        let new_card = NewCard {
+            template_id: self.courier.template_id(template),
+            out_track_id: &out_track_id,
+            target: &target,
+            robot_code: self.robot_code(),
+            callback_route: self.courier.callback_route.as_deref(),
+            variables: &face.variables,
+            summary: &summary,
+            language: self.card.language,
+        };
+        let body = new_card.body();
+        match self.courier.api.insist(Call::CreateCard, || body.clone()).await {
+            Ok(answer) => {
+                // The key that quotes and recalls of this card name.
+                let carrier = answer.pointer("/result/deliverResults/0/carrierId").and_then(|id| id.as_str());
+                self.at.message = carrier.filter(|id| !id.is_empty()).map(MessageId::from);
+                self.note(if at_once { Stage::Finished } else { Stage::Waiting });
+                if at_once {
+                    self.note_rest(&face);
+                }
+            }
+            Err(failure) if failure.class == Class::AlreadyDone => self.note(Stage::Waiting),
+            Err(failure) => return Err(failure),
+        }
+        Ok(())
+    }
+
+    /// After a card was refused: the next form, unless the failure is of a kind that passes or ends everything.
+    fn fall_back(&mut self, failure: Failure) -> Result<(), SendError> {
+        if failure.passes() || failure.class == Class::Gone {
+            return Err(failure.into());
+        }
+        let Form::Card(form) = &self.form else { return Ok(()) };
+        let template = form.template;
+        let until = self.courier.clock.now() + self.courier.timing.cards_off;
+        let about_template = matches!(failure.code.as_str(), "param.templateNotExist" | "param.templateUnpublished");
+        if about_template || failure.class == Class::FailedInsideOk {
+            self.courier.gate.close(template, until);
+        }
+        if matches!(failure.class, Class::Permission | Class::QuotaExhausted) {
+            self.courier.gate.close(Template::Own, until);
+            self.courier.gate.close(Template::Public, until);
+        }
+        tracing::warn!(
+            platform = "dingtalk",
+            code = %failure.code,
+            ?template,
+            "a card was refused; the answer takes another form"
+        );
+        let can_reach = Target::of(self.to, &self.way).is_some();
+        self.change_form(self.courier.form_after(Some(template), can_reach));
+        Ok(())
+    }
+
+    /// One frame, or, before the first text and where streaming is not allowed, one update.
+    async fn show(&mut self, form: &CardForm) -> Result<(), Failure> {
+        let face = self.face(Making::Streamed)?;
+        let has_text = !self.card.text.trim().is_empty();
+        if !has_text && (self.card.notice.is_none() || self.card.notice == form.shown_notice) {
+            return Ok(());
+        }
+        self.keep_gap().await;
+        let content = face.variables.get(STREAM_KEY).map_or("", String::as_str);
+        if has_text && form.stage == Stage::Writing && form.streaming && !content.is_empty() {
+            let guid = self.next_guid();
+            let body = frame(&self.out_track_id(), &guid, content, Last::No);
+            self.courier.api.call(Call::StreamCard, &body).await?;
+        } else {
+            let body = update_card(&self.out_track_id(), &face.variables);
+            self.courier.api.call(Call::UpdateCard, &body).await?;
+        }
+        if let Form::Card(form) = &mut self.form {
+            form.shown_notice.clone_from(&self.card.notice);
+        }
+        self.note(if has_text { Stage::Writing } else { form.stage });
+        Ok(())
+    }
+
+    /// A failed update: what the end can still make good is no failure.
+    fn bear(&mut self, failure: Failure) -> Result<(), SendError> {
+        let is_frame = failure.call == Call::StreamCard.name();
+        match failure.class {
+            _ if is_lost(&failure) => self.change_form(Form::Messages(MessagesForm::default())),
+            Class::Permission if is_frame => self.stop_streaming(),
+            // Only a card that somebody closed takes no frames.
+            Class::BadRequest if is_frame => return Err(SendError::Superseded { call: failure.call }),
+            _ => return Err(failure.into()),
+        }
+        Ok(())
+    }
+
+    /// A card that has streamed is ended by a frame; an own template changes its state by nothing else.
+    fn wants_last_frame(&self) -> Result<bool, SendError> {
+        let Form::Card(form) = &self.form else { return Ok(false) };
+        let face = self.face(Making::Streamed)?;
+        let has_content = face.variables.get(STREAM_KEY).is_some_and(|content| !content.is_empty());
+        Ok(form.streaming && has_content && (form.stage == Stage::Writing || form.template == Template::Own))
+    }
+
+    /// The last frame. Its loss would leave the card typing for ever, so it is repeated, and whatever stands in its
+    /// way for good leads on to [`Self::settle`] or to messages.
+    async fn close(&mut self) -> Result<(), SendError> {
+        self.keep_gap().await;
+        let face = self.face(Making::Streamed)?;
+        let content = face.variables.get(STREAM_KEY).cloned().unwrap_or_default();
+        let out_track_id = self.out_track_id();
+        let (courier, key, at) = (self.courier, self.at.key.clone(), &mut *self.at);
+        let last = || frame(&out_track_id, &guid(&key, at.next_sequence()), &content, Last::Yes);
+        let outcome = courier.api.insist(Call::StreamCard, last).await;
+        count_update(outcome.as_ref().err().map_or(Class::Ok, |failure| failure.class));
+        match outcome {
+            Ok(_) => self.note(Stage::Closed),
+            Err(failure) if failure.passes() => return Err(failure.into()),
+            Err(failure) if is_lost(&failure) => self.change_form(Form::Messages(MessagesForm::default())),
+            Err(failure) => match failure.class {
+                Class::ContentRejected if !self.replaced => self.replace_content(),
+                Class::Permission | Class::QuotaExhausted => self.stop_streaming(),
+                // An earlier attempt closed it, and its answer was lost.
+                _ => self.note(Stage::Closed),
+            },
+        }
+        Ok(())
+    }
+
+    /// The final update: state, full text, buttons.
+    async fn settle(&mut self) -> Result<(), SendError> {
+        let Form::Card(form) = &self.form else { return Ok(()) };
+        let text_is_there = form.stage == Stage::Closed;
+        if !text_is_there {
+            self.keep_gap().await;
+        }
+        let face = self.face(Making::Streamed)?;
+        let body = update_card(&self.out_track_id(), &face.variables);
+        let outcome = self.courier.api.insist(Call::UpdateCard, || body.clone()).await;
+        count_update(outcome.as_ref().err().map_or(Class::Ok, |failure| failure.class));
+        match outcome {
+            Ok(_) => {}
+            Err(failure) if failure.passes() => return Err(failure.into()),
+            Err(failure) if failure.class == Class::ContentRejected && !self.replaced => {
+                self.replace_content();
+                return Ok(());
+            }
+            Err(failure) if text_is_there && !is_lost(&failure) => {
+                tracing::warn!(platform = "dingtalk", code = %failure.code, "a finished card got no buttons");
+            }
+            // The last frame failed for good: the whole text goes out once, as messages.
+            Err(_) => {
+                self.change_form(Form::Messages(MessagesForm::default()));
+                return Ok(());
+            }
+        }
+        self.note(Stage::Finished);
+        self.note_rest(&face);
+        Ok(())
+    }
+
+    /// Says that content review took the answer, in place of it.
+    pub fn replace_content(&mut self) {
+        self.replaced = true;
+        let card = self.card.to_mut();
+        card.text = match card.language {
+            Language::Zh => "回答未通过平台的内容审核，无法显示。",
+            Language::En => "The platform's content review did not allow this answer to be shown.",
+        }
+        .to_owned();
+        card.notice = None;
+    }
+
+    pub fn is_replaced(&self) -> bool {
+        self.replaced
+    }
+
+    pub fn save(&mut self) {
+        self.form.save(self.at);
+    }
+
+    pub fn robot_code(&self) -> &str {
+        self.way.robot_code.as_deref().unwrap_or(&self.courier.robot_code)
+    }
+
+    fn change_form(&mut self, form: Form) {
+        self.at.card = card_id(&form, &self.at.key);
+        self.form = form;
+        self.save();
+    }
+
+    fn note(&mut self, stage: Stage) {
+        if let Form::Card(form) = &mut self.form {
+            form.stage = stage;
+            form.last_call_at = self.courier.clock.now();
+        }
+        self.save();
+    }
+
+    /// What the card has no room for goes on in messages.
+    fn note_rest(&mut self, face: &Face) {
+        if let Form::Card(form) = &mut self.form
+            && face.shown_bytes < self.card.text.len()
+        {
+            form.rest.get_or_insert(MessagesForm { sent_bytes: face.shown_bytes, ..MessagesForm::default() });
+        }
+        self.save();
+    }
+
+    fn stop_streaming(&mut self) {
+        if let Form::Card(form) = &mut self.form {
+            form.streaming = false;
+        }
+        self.save();
+    }
+
+    fn face(&self, making: Making) -> Result<Face, Failure> {
+        self.courier.templates.face(&self.card, self.courier.presses(), making).map_err(|error| {
+            tracing::error!(platform = "dingtalk", %error, "the card template failed");
+            Failure::new("render_card", Class::BadRequest, "template")
+        })
+    }
+
+    /// Calls that follow too closely race with the client's loading.
+    async fn keep_gap(&self) {
+        let Form::Card(form) = &self.form else { return };
+        let passed = self.courier.clock.now().since(form.last_call_at);
+        let left = self.courier.timing.frame_gap.saturating_sub(passed);
+        if !left.is_zero() {
+            tokio::time::sleep(left).await;
+        }
+    }
+
+    fn out_track_id(&self) -> String {
+        self.at.card.as_ref().map_or_else(String::new, |id| id.0.clone())
+    }
+
+    fn next_guid(&mut self) -> String {
+        let sequence = self.at.next_sequence();
+        guid(&self.at.key, sequence)
+    }
+}
+
+fn guid(key: &DeliveryKey, sequence: u64) -> String {
+    key.step(&format!("frame-{sequence}"))
+}
+
+fn is_lost(failure: &Failure) -> bool {
+    CARD_IS_LOST.contains(&failure.code.as_str())
+}
+
+fn count_update(class: Class) {
+    metrics::counter!("magpie_card_updates_total", "platform" => "dingtalk", "outcome" => class.name()).increment(1);
+}

@@ -1,0 +1,100 @@
+//! The state of a delivery between two calls: in which form the answer is shown, and how far it got. Saved by the
+//! caller as [`CardRef::form`], so that another process can go on.
+
+use magpie_core::clock::UnixMillis;
+use magpie_core::platform::CardRef;
+use serde::{Deserialize, Serialize};
+
+/// How an answer is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "as", rename_all = "snake_case")]
+pub(crate) enum Form {
+    Card(CardForm),
+    /// Markdown messages at the end; nothing is shown before.
+    Messages(MessagesForm),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CardForm {
+    pub template: Template,
+    pub stage: Stage,
+    /// The app may stream; else the card is updated whole.
+    pub streaming: bool,
+    /// When the last call for the card was answered.
+    pub last_call_at: UnixMillis,
+    /// The notice that stands in the card while there is no text.
+    pub shown_notice: Option<String>,
+    /// The part of the answer that does not fit into the card.
+    pub rest: Option<MessagesForm>,
+}
+
+/// Which template a card has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Template {
+    /// The configured one.
+    Own,
+    /// The public AI card.
+    Public,
+}
+
+impl Template {
+    /// The step that a card's id is derived from: another template wants another card.
+    pub fn step(self) -> &'static str {
+        match self {
+            Self::Own => "card-own",
+            Self::Public => "card",
+        }
+    }
+}
+
+/// How far a card is. May lag behind the truth after a crash, never run ahead of it; so every step is repeatable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Stage {
+    /// Nothing was sent.
+    Prepared,
+    /// Delivered, shows that something is coming.
+    Waiting,
+    /// Shows text.
+    Writing,
+    /// The last frame was taken; buttons are missing.
+    Closed,
+    /// Final, with buttons.
+    Finished,
+}
+
+/// Markdown messages on their way.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct MessagesForm {
+    /// So much of the text was sent.
+    pub sent_bytes: usize,
+    /// All was sent.
+    pub done: bool,
+    /// The session webhook was found expired.
+    pub webhook_gone: bool,
+}
+
+impl CardForm {
+    pub fn new(template: Template) -> Self {
+        Self {
+            template,
+            stage: Stage::Prepared,
+            streaming: true,
+            last_call_at: UnixMillis(0),
+            shown_notice: None,
+            rest: None,
+        }
+    }
+}
+
+impl Form {
+    /// The state in `at`. One that this version can't read is shown by messages: an answer twice is better than none.
+    pub fn of(at: &CardRef) -> Self {
+        serde_json::from_value(at.form.clone()).unwrap_or_else(|_| Self::Messages(MessagesForm::default()))
+    }
+
+    pub fn save(&self, at: &mut CardRef) {
+        at.form = serde_json::to_value(self).unwrap_or_default();
+    }
+}
