@@ -220,6 +220,22 @@ mod tests {
     }
 
     #[test]
+    fn what_the_templates_of_qwen_3_and_llama_3_use_is_there() {
+        let template = concat!(
+            "{%- set ns = namespace(last=messages|length - 1, found=false) %}",
+            "{%- for message in messages[::-1] %}",
+            "{%- if not ns.found and message.role == 'user' and message.content is string and not ",
+            "message.content.startswith('<tool') %}{%- set ns.found = true %}{%- set ns.last = messages|length - loop.index %}",
+            "{%- endif %}{%- endfor %}{{ ns.last }}",
+            "{%- if tools is not defined and 'tool_calls' not in messages[0] %}!{% endif %}",
+            "{%- for message in messages[1:] %}{%- if loop.first or loop.last %}",
+            "{{- message['content'].split('</think>')[-1].lstrip('\\n') | trim }}{%- endif %}{%- endfor %}",
+            "{%- if enable_thinking is defined and enable_thinking is false %}no{% endif %}",
+        );
+        assert_eq!(shown(template), "3![<|im_end|>{{ 1 }}][bye]");
+    }
+
+    #[test]
     fn the_date_is_the_clocks() {
         assert!(shown("{{ strftime_now('%d %b %Y') }}").starts_with("21 Nov 2026"));
     }

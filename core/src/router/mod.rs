@@ -109,7 +109,7 @@ impl Router {
     /// Every engine in configured order. Also brings `magpie_engine_state` up to date.
     #[must_use]
     pub fn engines(&self) -> Vec<EngineState> {
-        self.slots.iter().map(|slot| EngineState { info: slot.info.clone(), health: slot.health() }).collect()
+        self.slots.iter().map(|slot| EngineState { info: slot.info(), health: slot.health() }).collect()
     }
 
     /// The engines that would be asked for this choice, in order; empty if there are none.
@@ -123,7 +123,7 @@ impl Router {
     }
 
     fn infos(&self) -> Vec<EngineInfo> {
-        self.slots.iter().map(|slot| slot.info.clone()).collect()
+        self.slots.iter().map(|slot| slot.info()).collect()
     }
 }
 

@@ -146,7 +146,7 @@ impl Run {
             Err(error) => return self.move_on(&slot, error, "rejected"),
         };
         if let Some(Fallback { from, reason }) = &self.fallback {
-            let to = slot.info.name.clone();
+            let to = slot.name.clone();
             counter!("magpie_fallback_total", "from" => from.clone(), "to" => to, "reason" => reason.clone())
                 .increment(1);
         }
@@ -193,7 +193,7 @@ impl Run {
             if std::mem::replace(&mut self.shown, true) {
                 self.ready.push_back(Ok(Delta::Restart));
             }
-            let choice = Choice { engine: current.slot.info.clone(), fallback: self.fallback.clone() };
+            let choice = Choice { engine: current.slot.info(), fallback: self.fallback.clone() };
             self.ready.push_back(Ok(Delta::Engine(choice)));
         }
         match delta {
@@ -238,7 +238,7 @@ impl Run {
     }
 
     fn move_on(&mut self, from: &Slot, error: EngineError, reason: &'static str) {
-        let from = from.info.name.clone();
+        let from = from.name.clone();
         tracing::warn!(engine.name = from, reason, error = %error, "engine did not answer");
         self.fallback = Some(Fallback { from, reason: reason.to_owned() });
         self.last_error = Some(error);
@@ -265,7 +265,7 @@ impl Run {
     }
 
     fn current_name(&self) -> String {
-        self.current.as_ref().map_or_else(|| ROUTER.to_owned(), |current| current.slot.info.name.clone())
+        self.current.as_ref().map_or_else(|| ROUTER.to_owned(), |current| current.slot.name.clone())
     }
 }
 

@@ -12,21 +12,26 @@ use crate::platform::Health;
 
 pub(super) struct Slot {
     pub engine: Arc<dyn Engine>,
-    pub info: EngineInfo,
+    pub name: String,
     breaker: Breaker,
     last_delta: Mutex<Option<Instant>>,
 }
 
 impl Slot {
     pub(super) fn new(engine: Arc<dyn Engine>, breaker: BreakerSettings) -> Self {
-        let info = engine.info();
-        Self { engine, info, breaker: Breaker::new(breaker), last_delta: Mutex::default() }
+        let name = engine.info().name;
+        Self { engine, name, breaker: Breaker::new(breaker), last_delta: Mutex::default() }
+    }
+
+    /// Asked each time: an engine that is still loading does not know its model yet. Its name never changes.
+    pub(super) fn info(&self) -> EngineInfo {
+        self.engine.info()
     }
 
     /// Leave to ask this engine.
     pub(super) fn pass(&self) -> Result<Pass, EngineError> {
         self.breaker.pass(Instant::now()).map_err(|wait| EngineError::Unavailable {
-            engine: self.info.name.clone(),
+            engine: self.name.clone(),
             what: format!("it failed repeatedly and is asked again in {} s", wait.as_secs() + 1),
             source: None,
         })
@@ -60,12 +65,12 @@ impl Slot {
             self.engine.health()
         };
         let state = if health == Health::Ok { 1.0 } else { 0.0 };
-        gauge!("magpie_engine_state", "engine" => self.info.name.clone()).set(state);
+        gauge!("magpie_engine_state", "engine" => self.name.clone()).set(state);
         health
     }
 
     pub(super) fn count_tokens(&self, completion: Completion) {
-        let engine = &self.info.name;
+        let engine = &self.name;
         counter!("magpie_prompt_tokens_total", "engine" => engine.clone()).increment(completion.prompt_tokens.into());
         counter!("magpie_generated_tokens_total", "engine" => engine.clone())
             .increment(completion.completion_tokens.into());
