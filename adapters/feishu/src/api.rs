@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use crate::config::FeishuConfig;
 use crate::errors::{ApiError, Class, classify};
 use crate::field;
-use crate::secret::Secret;
 use crate::token::{Fetched, Tokens};
+use magpie_core::secret::Secret;
 
 const TRIES: u32 = 3;
 /// Longer waits are the caller's: a claim must not be held for them.
@@ -70,10 +70,6 @@ impl Api {
             retry_delay: config.retry_delay,
             trouble: Mutex::new(None),
         }
-    }
-
-    pub(crate) fn platform(&self) -> &'static str {
-        self.platform
     }
 
     /// Why the last call that says something about the platform as a whole failed.

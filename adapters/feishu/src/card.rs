@@ -32,8 +32,6 @@ pub(crate) enum Look {
     Rich,
     /// The same text without any markup, after the platform refused the markup.
     Plain,
-    /// One neutral sentence, after the platform refused the words.
-    Withheld,
 }
 
 /// Whether the platform types the text on.
@@ -66,12 +64,9 @@ pub(crate) fn waiting(card: &Card) -> String {
     safe(card.notice.as_deref().filter(|notice| !notice.is_empty()).unwrap_or(thinking))
 }
 
-/// The sentence shown where the platform refused the answer's words.
-pub(crate) fn withheld(language: Language) -> &'static str {
-    match language {
-        Language::Zh => "平台拒绝显示这条回答的内容。",
-        Language::En => "The platform refused to show the words of this answer.",
-    }
+/// The settings that end streaming, as the text that the call wants.
+pub(crate) fn closing_settings(card: &Card) -> String {
+    serde_json::json!({"config": {"streaming_mode": false, "summary": {"content": summary(card)}}}).to_string()
 }
 
 /// The templates of one bot.
@@ -104,10 +99,6 @@ impl Cards {
 
     /// The card's JSON as text, without blanks.
     pub(crate) fn render(&self, page: &Page<'_>, look: Look, flow: Flow) -> Result<String, minijinja::Error> {
-        if look == Look::Withheld {
-            let card = without_words(page.card);
-            return self.render(&Page { card: &card, text: &card.text, number: 1, of: 1 }, Look::Rich, flow);
-        }
         let card = page.card;
         let waiting = waiting(card);
         let text = if page.text.is_empty() && !card.state.is_final() { &waiting } else { page.text };
@@ -132,16 +123,6 @@ impl Cards {
         })?;
         Ok(parsed.to_string())
     }
-
-    /// The settings that end streaming, as the text that the call wants.
-    pub(crate) fn closing_settings(card: &Card) -> String {
-        serde_json::json!({"config": {"streaming_mode": false, "summary": {"content": summary(card)}}}).to_string()
-    }
-}
-
-/// The card without anything that a person or a model wrote.
-fn without_words(card: &Card) -> Card {
-    Card { title: String::new(), text: withheld(card.language).to_owned(), reasoning: String::new(), ..card.clone() }
 }
 
 fn title(page: &Page<'_>) -> String {

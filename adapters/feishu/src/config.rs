@@ -6,7 +6,7 @@ use std::time::Duration;
 use magpie_core::event::PlatformKind;
 use magpie_core::ids::BotId;
 
-use crate::secret::Secret;
+use magpie_core::secret::Secret;
 
 /// Settings of one bot. Start from [`FeishuConfig::new`], which has the defaults.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::secret::Secret;
+use magpie_core::secret::Secret;
 
 const BLOCK_BYTES: usize = 16;
 

@@ -24,8 +24,10 @@ pub(crate) enum Class {
     Recalled,
     /// The message can't be answered in a thread.
     NoThread,
-    /// The platform does not want this content.
+    /// The platform can't build or hold this content.
     Content,
+    /// The platform does not want these words: a review for sensitive or confidential matter.
+    Words,
     /// The card entity or message can no longer be changed.
     CardLost,
     /// Streaming mode is off.
@@ -53,7 +55,8 @@ pub(crate) fn classify(code: i64, msg: &str) -> Class {
         }
         230_011 | 230_050 | 230_110 | 230_111 => Class::Recalled,
         230_019 | 230_071 | 230_072 => Class::NoThread,
-        230_022 | 230_025 | 230_028 | 230_054 | 230_055 | 230_099 | 200_220 | 200_860 => Class::Content,
+        230_022 | 230_028 => Class::Words,
+        230_025 | 230_054 | 230_055 | 230_099 | 200_220 | 200_860 => Class::Content,
         300_121 | 300_122 | 300_301..=300_303 | 300_305 | 300_307 | 300_310 | 300_312..=300_315 => Class::Content,
         200_740 | 200_750 | 230_031 | 300_311 => Class::CardLost,
         200_850 | 300_309 => Class::StreamingClosed,
@@ -114,7 +117,7 @@ impl ApiError {
             Class::Busy => "rate_limited",
             Class::Operator(_) | Class::Scope => "refused",
             Class::Gone | Class::Recalled | Class::NoThread => "target_gone",
-            Class::Content => "content_rejected",
+            Class::Content | Class::Words => "content_rejected",
             Class::CardLost | Class::StreamingClosed => "card_closed",
             Class::Sequence => "superseded",
             Class::Defect => "protocol",
@@ -154,7 +157,7 @@ impl From<ApiError> for SendError {
                 Self::Refused { call, code, fix: format!("grant the app the scope {scope} and publish a version") }
             }
             Class::Gone | Class::Recalled | Class::CardLost => Self::Gone { call, code },
-            Class::Content => Self::Content { call, code },
+            Class::Content | Class::Words => Self::Content { call, code },
             Class::Sequence => Self::Superseded { call },
             Class::NoThread | Class::StreamingClosed | Class::Defect => Self::Protocol { call, code },
         }

@@ -24,10 +24,13 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// What can still work after a final card failed for such a reason; `None` if nothing else would.
+    /// What can still work after a final card failed for such a reason; `None` if nothing else would. Refused words
+    /// are refused in every form: the caller has to choose others.
     pub(crate) fn after(self, class: Class) -> Option<Self> {
         match class {
-            Class::Token | Class::Busy | Class::Operator(_) | Class::Gone | Class::Sequence => return None,
+            Class::Token | Class::Busy | Class::Operator(_) | Class::Gone | Class::Words | Class::Sequence => {
+                return None;
+            }
             // Our own card was taken back by hand: nobody wants it again.
             Class::Recalled if self != Self::Once => return None,
             _ => {}

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::crypto::{EncryptKey, SignedParts, card_signed, fingerprint, same};
 use crate::field;
-use crate::secret::Secret;
+use magpie_core::secret::Secret;
 
 const NO_PROOF: WebhookError = WebhookError::Signature("an event needs X-Lark-Signature, -Timestamp and -Nonce");
 

@@ -2,6 +2,10 @@
 //!
 //! One [`Feishu`] is one bot. Its receiving half (`open`) is pure: `gate` decides who may come in, `envelope` takes
 //! the wrapping off, and one module per kind of event (`message`, `action`, `lifecycle`) reads what is inside.
+//!
+//! Its sending half goes through `api`, the one path to the OpenAPI (`token`, `errors`). `deliver` brings an answer to
+//! its certain end: rendered by `card` (with `markdown` and `pages`), as an entity of `cardkit` or in `messages`, with
+//! its state (`form`) in the delivery's reference.
 
 #![forbid(unsafe_code)]
 
@@ -27,9 +31,8 @@ mod open;
 mod pages;
 mod platform;
 mod route;
-mod secret;
 mod token;
 
 pub use config::{ConfigError, FeishuConfig};
+pub use magpie_core::secret::Secret;
 pub use platform::Feishu;
-pub use secret::Secret;

@@ -92,7 +92,8 @@ pub(crate) fn addressed(chat: ChatKind, cleaned: &Cleaned, mentions: &[Mentioned
 
 /// Everybody mentioned except this bot and everyone.
 pub(crate) fn others(mentions: &[Mentioned], bot: Option<&str>) -> Vec<Mention> {
-    let other = |mentioned: &&Mentioned| !mentioned.everyone && !(bot.is_some() && mentioned.open_id.as_deref() == bot);
+    let is_bot = |mentioned: &Mentioned| bot.is_some() && mentioned.open_id.as_deref() == bot;
+    let other = |mentioned: &&Mentioned| !mentioned.everyone && !is_bot(mentioned);
     let neutral = |mentioned: &Mentioned| Mention {
         id: mentioned.open_id.as_deref().map(UserId::from),
         name: mentioned.name.clone(),

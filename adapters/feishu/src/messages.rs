@@ -71,6 +71,12 @@ pub(crate) async fn patch(api: &Api, message: &MessageId, card: &str) -> Result<
     api.call(&Call::new("patch_message", Method::PATCH, path, json!({"content": card}))).await.map(|_| ())
 }
 
+/// Takes a message of ours back.
+pub(crate) async fn recall(api: &Api, message: &MessageId) -> Result<(), ApiError> {
+    let path = format!("im/v1/messages/{message}");
+    api.call(&Call { name: "recall_message", method: Method::DELETE, path, body: None }).await.map(|_| ())
+}
+
 async fn reply(api: &Api, target: &MessageId, message: &Outgoing, in_thread: bool) -> Result<MessageId, ApiError> {
     let mut body = body_of(message);
     body["reply_in_thread"] = json!(in_thread);

@@ -4,6 +4,11 @@
 /// stays under the 28 KB that are safe below the platform's 30 KB.
 pub(crate) const PAGE_BYTES: usize = 20_000;
 
+/// Kept free on each page for closing a code block.
+const MARGIN: usize = 16;
+/// A line that opens a code block is repeated on the next page if it is no longer than this.
+const LONGEST_OPENING: usize = 40;
+
 /// Splits safe Markdown into pages of at most `limit` bytes each, as written inside a JSON string. Always at least one.
 pub(crate) fn split(text: &str, limit: usize) -> Vec<String> {
     let mut pages = Pages { done: Vec::new(), page: String::new(), used: 0, fence: None, limit };
@@ -40,13 +45,13 @@ struct Pages {
 impl Pages {
     fn line(&mut self, line: &str) {
         let marker = fence_marker(line);
-        let closing = self.fence.as_deref().and_then(fence_marker).map_or(0, |fence| fence.len() + 2);
-        if self.used > 0 && self.used + json_bytes(line) + closing + 8 > self.limit {
+        if self.used > 0 && self.used + json_bytes(line) + MARGIN > self.limit {
             self.turn();
         }
         self.push_long(line);
         match (&self.fence, marker) {
-            (None, Some(_)) => self.fence = Some(line.trim_end().to_owned()),
+            (None, Some(_)) if line.len() <= LONGEST_OPENING => self.fence = Some(line.trim_end().to_owned()),
+            (None, Some(marker)) if marker.len() <= LONGEST_OPENING => self.fence = Some(marker.to_owned()),
             (Some(open), Some(marker)) if closes(open, marker, line) => self.fence = None,
             _ => {}
         }
@@ -55,7 +60,7 @@ impl Pages {
     /// Adds a line, cutting it where it alone is longer than a page.
     fn push_long(&mut self, line: &str) {
         for character in line.chars() {
-            if self.used + cost(character) + 16 > self.limit && self.used > self.limit / 2 {
+            if self.used + cost(character) + MARGIN > self.limit && self.used > self.limit / 2 {
                 self.turn();
             }
             self.page.push(character);

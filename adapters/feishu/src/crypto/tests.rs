@@ -85,7 +85,8 @@ fn signature_in_upper_case_counts_too() {
 proptest! {
     #[test]
     fn decrypting_undoes_encrypting(key in ".{0,40}", iv: [u8; 16], plain in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let encrypted = encrypt(&key, iv, &plain);
+        // Secrets are kept without blanks around them.
+        let encrypted = encrypt(key.trim(), iv, &plain);
         prop_assert_eq!(EncryptKey::new(key.into()).decrypt(&encrypted), Ok(plain));
     }
 

@@ -429,11 +429,53 @@ async fn content_that_is_refused_ends_in_a_plainer_card_and_at_last_in_text() {
 
     let scene = Scene::new().await;
     scene.sim.faults().always(Target::CardKit, Fault::NoScope);
-    scene.sim.faults().times(Target::Only(Call::ReplyMessage), Fault::Refused { status: 400, code: 230_099 }, 4);
+    scene.sim.faults().times(Target::Only(Call::ReplyMessage), Fault::Refused { status: 400, code: 230_099 }, 3);
     let mut at = scene.started().await;
     scene.finish(&mut at, "Hello <at id=all></at>").await;
     let answer = scene.the_answer("Hello <\u{200b}at id=all>");
     assert!(!answer.card);
+}
+
+#[tokio::test]
+async fn refused_words_are_told_to_the_caller_who_can_end_with_others() {
+    let scene = Scene::new().await;
+    let mut at = scene.started().await;
+    scene.sim.faults().once(Target::Only(Call::ReplaceCard), Fault::Refused { status: 400, code: 230_028 });
+    let refused = scene.bot.finish(&scene.to, &done("secret words"), &mut at).await;
+    assert!(matches!(refused, Err(SendError::Content { .. })), "{refused:?}");
+    scene.finish(&mut at, "The platform refused this answer.").await;
+    let answer = scene.the_answer("The platform refused this answer.");
+    assert!(!answer.markdown.contains("secret words"), "{answer:#?}");
+}
+
+#[tokio::test]
+async fn card_that_may_not_be_changed_is_taken_back_for_the_final_one() {
+    let scene = Scene::new().await;
+    scene.sim.faults().always(Target::CardKit, Fault::NoScope);
+    scene.sim.faults().always(Target::Only(Call::PatchMessage), Fault::NoScope);
+    let mut at = scene.started().await;
+    scene.finish(&mut at, "Hello world").await;
+    let answers = scene.answers();
+    let states: Vec<Seen> = answers.iter().map(|answer| answer.state).collect();
+    assert_eq!(states, [Seen::Recalled, Seen::Final]);
+    assert!(answers[1].markdown.contains("Hello world"));
+}
+
+#[tokio::test]
+async fn lost_answer_to_a_patch_changes_nothing() {
+    let scene = Scene::new().await;
+    scene.sim.faults().always(Target::CardKit, Fault::NoScope);
+    scene.sim.faults().times(Target::Only(Call::PatchMessage), Fault::AnswerLost, 2);
+    scene.whole_answer().await;
+    scene.the_answer("Hello world");
+}
+
+#[tokio::test]
+async fn entities_that_are_down_leave_cards_in_messages() {
+    let scene = Scene::new().await;
+    scene.sim.faults().always(Target::CardKit, Fault::ServerError(503));
+    scene.whole_answer().await;
+    scene.the_answer("Hello world");
 }
 
 #[tokio::test]
