@@ -58,7 +58,7 @@ impl Cancellation {
 /// How a worker works.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkerSettings {
-    /// Claims are leased for this long and renewed three times in it.
+    /// Claims are leased for this long and renewed four times in it.
     pub lease: Duration,
     /// With nothing to do, look again after this long at the latest.
     pub poll: Duration,
@@ -184,8 +184,11 @@ impl<H: Handler> Worker<H> {
     /// Renews the lease for as long as it is ours; returns when it is not.
     async fn keep(&self, fence: Fence, cancel: &Cancellation) {
         let mut renewed = Instant::now();
+        // Between two attempts somebody may have asked to end it; the first time round that can't be.
+        let mut pause = if fence.attempt > 1 { Duration::ZERO } else { self.settings.lease / 4 };
         loop {
-            sleep(self.settings.lease / 4).await;
+            sleep(pause).await;
+            pause = self.settings.lease / 4;
             match self.inbox.renew(fence, self.settings.lease).await {
                 Ok(cause) => {
                     renewed = Instant::now();

@@ -197,6 +197,18 @@ async fn a_cancellation_reaches_the_work_at_once_and_without_an_announcement_at_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_later_attempt_hears_at_once_that_it_was_cancelled_meanwhile() {
+    let (inbox, busy, stop) = (List::of(1), Busy::default(), CancelToken::new());
+    inbox.waiting.lock().unwrap()[0].attempt = 2;
+    *inbox.cause.lock().unwrap() = Some(CancelCause::Recalled);
+    let running = tokio::spawn(worker(&inbox, &busy, 3).run(stop.clone(), Duration::from_secs(5)));
+    sleep(Duration::from_millis(10)).await;
+    assert_eq!(inbox.settled.lock().unwrap()[0].1, Outcome::Done(Some("recalled".into())));
+    stop.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn stopping_lets_work_end_within_the_grace_time_and_hands_the_rest_back() {
     let (inbox, busy, stop) = (List::of(2), Busy::default(), CancelToken::new());
     let running = tokio::spawn(worker(&inbox, &busy, 3).run(stop.clone(), Duration::from_secs(5)));
