@@ -7,10 +7,9 @@
 //! and the step after it is made again, which shows nothing new. Only messages have no such id (see
 //! [`crate::messages`]).
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use magpie_core::card::{Card, Language};
+use magpie_core::card::Card;
 use magpie_core::clock::Clock;
 use magpie_core::event::ReplyTo;
 use magpie_core::ids::{CardId, MessageId};
@@ -22,7 +21,8 @@ use crate::calls::{Last, NewCard, STREAM_KEY, Target, frame, update_card};
 use crate::card::{Face, Making, Presses, Templates};
 use crate::config::Timing;
 use crate::failure::Failure;
-use crate::form::{CardForm, Form, MessagesForm, Stage, Template};
+use crate::form::{CardForm, Form, Live, MessagesForm, Stage, Template};
+use crate::gap::Gaps;
 use crate::gate::Gate;
 use crate::markdown::first_words;
 use crate::route::{WayBack, WebhookHosts};
@@ -46,6 +46,7 @@ pub(crate) struct Courier {
     /// Key of the registered callback address; `None`: presses can't come back.
     pub callback_route: Option<String>,
     pub gate: Gate,
+    pub gaps: Gaps,
     pub timing: Timing,
 }
 
@@ -106,16 +107,14 @@ pub(crate) struct Delivery<'a> {
     pub to: &'a ReplyTo,
     pub way: WayBack,
     pub at: &'a mut CardRef,
-    pub card: Cow<'a, Card>,
+    pub card: &'a Card,
     pub form: Form,
-    /// The answer was refused by content review and replaced.
-    replaced: bool,
 }
 
 impl<'a> Delivery<'a> {
     pub fn new(courier: &'a Courier, to: &'a ReplyTo, card: &'a Card, at: &'a mut CardRef) -> Self {
         let form = Form::of(at);
-        Self { courier, to, way: WayBack::of(to), at, card: Cow::Borrowed(card), form, replaced: false }
+        Self { courier, to, way: WayBack::of(to), at, card, form }
     }
 
     /// Makes it visible. A card that is final already is shown so in one call.
@@ -142,9 +141,7 @@ impl<'a> Delivery<'a> {
             Form::Card(form) if form.stage == Stage::Prepared => self.start().await,
             Form::Card(form) if form.stage <= Stage::Writing => {
                 let form = form.clone();
-                let outcome = self.show(&form).await;
-                count_update(outcome.as_ref().err().map_or(Class::Ok, |failure| failure.class));
-                match outcome {
+                match self.show(&form).await {
                     Ok(()) => Ok(()),
                     Err(failure) => self.bear(failure),
                 }
@@ -238,12 +235,13 @@ impl<'a> Delivery<'a> {
     async fn show(&mut self, form: &CardForm) -> Result<(), Failure> {
         let face = self.face(Making::Streamed)?;
         let has_text = !self.card.text.trim().is_empty();
-        if !has_text && (self.card.notice.is_none() || self.card.notice == form.shown_notice) {
+        let news = has_text || (self.card.notice.is_some() && self.card.notice != form.shown_notice);
+        if !news || form.live == Live::Nothing {
             return Ok(());
         }
         self.keep_gap().await;
         let content = face.variables.get(STREAM_KEY).map_or("", String::as_str);
-        if has_text && form.stage == Stage::Writing && form.streaming && !content.is_empty() {
+        if has_text && form.stage == Stage::Writing && form.live == Live::Frames && !content.is_empty() {
             let guid = self.next_guid();
             let body = frame(&self.out_track_id(), &guid, content, Last::No);
             self.courier.api.call(Call::StreamCard, &body).await?;
@@ -251,7 +249,9 @@ impl<'a> Delivery<'a> {
             let body = update_card(&self.out_track_id(), &face.variables);
             self.courier.api.call(Call::UpdateCard, &body).await?;
         }
-        if let Form::Card(form) = &mut self.form {
+        if let Form::Card(form) = &mut self.form
+            && !has_text
+        {
             form.shown_notice.clone_from(&self.card.notice);
         }
         self.note(if has_text { Stage::Writing } else { form.stage });
@@ -263,9 +263,9 @@ impl<'a> Delivery<'a> {
         let is_frame = failure.call == Call::StreamCard.name();
         match failure.class {
             _ if is_lost(&failure) => self.change_form(Form::Messages(MessagesForm::default())),
-            Class::Permission if is_frame => self.stop_streaming(),
-            // Only a card that somebody closed takes no frames.
-            Class::BadRequest if is_frame => return Err(SendError::Superseded { call: failure.call }),
+            Class::Permission if is_frame => self.show_by(Live::Updates),
+            // Whole updates could open a card again that somebody else has closed.
+            Class::BadRequest if is_frame => self.show_by(Live::Nothing),
             _ => return Err(failure.into()),
         }
         Ok(())
@@ -276,7 +276,7 @@ impl<'a> Delivery<'a> {
         let Form::Card(form) = &self.form else { return Ok(false) };
         let face = self.face(Making::Streamed)?;
         let has_content = face.variables.get(STREAM_KEY).is_some_and(|content| !content.is_empty());
-        Ok(form.streaming && has_content && (form.stage == Stage::Writing || form.template == Template::Own))
+        Ok(form.live == Live::Frames && has_content && (form.stage == Stage::Writing || form.template == Template::Own))
     }
 
     /// The last frame. Its loss would leave the card typing for ever, so it is repeated, and whatever stands in its
@@ -289,14 +289,13 @@ impl<'a> Delivery<'a> {
         let (courier, key, at) = (self.courier, self.at.key.clone(), &mut *self.at);
         let last = || frame(&out_track_id, &guid(&key, at.next_sequence()), &content, Last::Yes);
         let outcome = courier.api.insist(Call::StreamCard, last).await;
-        count_update(outcome.as_ref().err().map_or(Class::Ok, |failure| failure.class));
         match outcome {
             Ok(_) => self.note(Stage::Closed),
             Err(failure) if failure.passes() => return Err(failure.into()),
             Err(failure) if is_lost(&failure) => self.change_form(Form::Messages(MessagesForm::default())),
             Err(failure) => match failure.class {
-                Class::ContentRejected if !self.replaced => self.replace_content(),
-                Class::Permission | Class::QuotaExhausted => self.stop_streaming(),
+                Class::ContentRejected => return Err(failure.into()),
+                Class::Permission | Class::QuotaExhausted => self.show_by(Live::Updates),
                 // An earlier attempt closed it, and its answer was lost.
                 _ => self.note(Stage::Closed),
             },
@@ -314,14 +313,9 @@ impl<'a> Delivery<'a> {
         let face = self.face(Making::Streamed)?;
         let body = update_card(&self.out_track_id(), &face.variables);
         let outcome = self.courier.api.insist(Call::UpdateCard, || body.clone()).await;
-        count_update(outcome.as_ref().err().map_or(Class::Ok, |failure| failure.class));
         match outcome {
             Ok(_) => {}
-            Err(failure) if failure.passes() => return Err(failure.into()),
-            Err(failure) if failure.class == Class::ContentRejected && !self.replaced => {
-                self.replace_content();
-                return Ok(());
-            }
+            Err(failure) if failure.passes() || failure.class == Class::ContentRejected => return Err(failure.into()),
             Err(failure) if text_is_there && !is_lost(&failure) => {
                 tracing::warn!(platform = "dingtalk", code = %failure.code, "a finished card got no buttons");
             }
@@ -334,22 +328,6 @@ impl<'a> Delivery<'a> {
         self.note(Stage::Finished);
         self.note_rest(&face);
         Ok(())
-    }
-
-    /// Says that content review took the answer, in place of it.
-    pub fn replace_content(&mut self) {
-        self.replaced = true;
-        let card = self.card.to_mut();
-        card.text = match card.language {
-            Language::Zh => "回答未通过平台的内容审核，无法显示。",
-            Language::En => "The platform's content review did not allow this answer to be shown.",
-        }
-        .to_owned();
-        card.notice = None;
-    }
-
-    pub fn is_replaced(&self) -> bool {
-        self.replaced
     }
 
     pub fn save(&mut self) {
@@ -369,7 +347,11 @@ impl<'a> Delivery<'a> {
     fn note(&mut self, stage: Stage) {
         if let Form::Card(form) = &mut self.form {
             form.stage = stage;
-            form.last_call_at = self.courier.clock.now();
+        }
+        match &self.at.card {
+            Some(card) if stage == Stage::Finished => self.courier.gaps.forget(card.as_str()),
+            Some(card) => self.courier.gaps.note(card.as_str()),
+            None => {}
         }
         self.save();
     }
@@ -384,28 +366,22 @@ impl<'a> Delivery<'a> {
         self.save();
     }
 
-    fn stop_streaming(&mut self) {
+    fn show_by(&mut self, live: Live) {
         if let Form::Card(form) = &mut self.form {
-            form.streaming = false;
+            form.live = live;
         }
         self.save();
     }
 
     fn face(&self, making: Making) -> Result<Face, Failure> {
-        self.courier.templates.face(&self.card, self.courier.presses(), making).map_err(|error| {
+        self.courier.templates.face(self.card, self.courier.presses(), making).map_err(|error| {
             tracing::error!(platform = "dingtalk", %error, "the card template failed");
             Failure::new("render_card", Class::BadRequest, "template")
         })
     }
 
-    /// Calls that follow too closely race with the client's loading.
     async fn keep_gap(&self) {
-        let Form::Card(form) = &self.form else { return };
-        let passed = self.courier.clock.now().since(form.last_call_at);
-        let left = self.courier.timing.frame_gap.saturating_sub(passed);
-        if !left.is_zero() {
-            tokio::time::sleep(left).await;
-        }
+        self.courier.gaps.keep(&self.out_track_id()).await;
     }
 
     fn out_track_id(&self) -> String {
@@ -424,8 +400,4 @@ fn guid(key: &DeliveryKey, sequence: u64) -> String {
 
 fn is_lost(failure: &Failure) -> bool {
     CARD_IS_LOST.contains(&failure.code.as_str())
-}
-
-fn count_update(class: Class) {
-    metrics::counter!("magpie_card_updates_total", "platform" => "dingtalk", "outcome" => class.name()).increment(1);
 }

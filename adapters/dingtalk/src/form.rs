@@ -1,7 +1,7 @@
 //! The state of a delivery between two calls: in which form the answer is shown, and how far it got. Saved by the
-//! caller as [`CardRef::form`], so that another process can go on.
+//! caller as [`CardRef::form`], so that another process can go on. It changes with the stages only, not with every
+//! frame: the caller saves it whenever it changes.
 
-use magpie_core::clock::UnixMillis;
 use magpie_core::platform::CardRef;
 use serde::{Deserialize, Serialize};
 
@@ -18,10 +18,7 @@ pub(crate) enum Form {
 pub(crate) struct CardForm {
     pub template: Template,
     pub stage: Stage,
-    /// The app may stream; else the card is updated whole.
-    pub streaming: bool,
-    /// When the last call for the card was answered.
-    pub last_call_at: UnixMillis,
+    pub live: Live,
     /// The notice that stands in the card while there is no text.
     pub shown_notice: Option<String>,
     /// The part of the answer that does not fit into the card.
@@ -46,6 +43,17 @@ impl Template {
             Self::Public => "card",
         }
     }
+}
+
+/// How a card shows text that is still growing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Live {
+    Frames,
+    /// The app may not stream; the card is updated whole.
+    Updates,
+    /// Frames were not understood, or somebody closed the card: only the end is shown.
+    Nothing,
 }
 
 /// How far a card is. May lag behind the truth after a crash, never run ahead of it; so every step is repeatable.
@@ -77,14 +85,7 @@ pub(crate) struct MessagesForm {
 
 impl CardForm {
     pub fn new(template: Template) -> Self {
-        Self {
-            template,
-            stage: Stage::Prepared,
-            streaming: true,
-            last_call_at: UnixMillis(0),
-            shown_notice: None,
-            rest: None,
-        }
+        Self { template, stage: Stage::Prepared, live: Live::Frames, shown_notice: None, rest: None }
     }
 }
 

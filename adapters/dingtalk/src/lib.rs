@@ -24,6 +24,7 @@ mod failure;
 mod fence;
 mod fields;
 mod form;
+mod gap;
 mod gate;
 mod lifecycle;
 mod markdown;

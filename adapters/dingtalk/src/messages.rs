@@ -34,7 +34,7 @@ enum Part {
 impl Delivery<'_> {
     /// Sends the whole answer; what was sent before is left out.
     pub async fn send_all(&mut self) -> Result<(), SendError> {
-        let text = self.courier.templates.message(&self.card).map_err(|error| {
+        let text = self.courier.templates.message(self.card).map_err(|error| {
             tracing::error!(platform = "dingtalk", %error, "the message template failed");
             SendError::Protocol { call: "render_message", code: "template".to_owned() }
         })?;
@@ -63,15 +63,11 @@ impl Delivery<'_> {
                 Err(failure) if failure.class == Class::MessageTooLong && limit.chars > SMALLEST_PAGE_CHARS => {
                     limit = limit.halved();
                 }
-                Err(failure) if failure.class == Class::ContentRejected && !self.is_replaced() => {
-                    self.replace_content();
-                    let sentence = self.card.text.clone();
-                    let sent = self.send(&sentence, &mut state).await;
-                    state.done = sent.is_ok();
-                    self.keep(part, &state);
-                    return sent.map(drop).map_err(SendError::from);
-                }
                 Err(failure) => {
+                    if failure.class == Class::ContentRejected {
+                        // Another text will come in place of this one, from its beginning.
+                        state.sent_bytes = 0;
+                    }
                     self.keep(part, &state);
                     return Err(failure.into());
                 }

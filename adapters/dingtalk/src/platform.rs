@@ -21,6 +21,7 @@ use crate::config::{ConfigError, DingTalkConfig, Keys, present};
 use crate::deliver::{Courier, Delivery};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::envelope::Envelope;
+use crate::gap::Gaps;
 use crate::gate::Gate;
 use crate::open::Intake;
 use crate::robot::Recipient;
@@ -109,6 +110,7 @@ fn courier(
         own_template: present(config.card_template_id.as_deref()),
         callback_route,
         gate: Gate::default(),
+        gaps: Gaps::new(config.timing.frame_gap),
         timing: config.timing,
     })
 }

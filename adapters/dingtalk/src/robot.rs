@@ -1,6 +1,8 @@
 //! Robot messages: what people write to the bot, over HTTP or as `data` of a Stream frame.
 //! Source: open.dingtalk.com "机器人接收消息", August 2026.
 
+use std::time::Duration;
+
 use magpie_core::clock::UnixMillis;
 use magpie_core::event::{
     Addressed, Body, Chat, ChatKind, Event, Lifecycle, Mention, Message, PlatformKind, ReplyTo, Sender,
@@ -16,6 +18,9 @@ use crate::verify::Verified;
 
 /// `errorCode` of a message that the platform withholds because the organisation's quota is used up.
 const QUOTA_EXCEEDED: &str = "20001";
+
+/// Life of a session webhook.
+const WEBHOOK_LIFE: Duration = Duration::from_secs(90 * 60);
 
 /// What reading a message needs to know of the bot it came to.
 #[derive(Debug, Clone)]
@@ -81,7 +86,7 @@ fn spoken(message: Fields<'_>, chat: Chat, msgtype: &str, recipient: &Recipient)
             .text("sessionWebhook")
             .filter(|address| recipient.hosts.believes(address))
             .map(str::to_owned),
-        session_webhook_expires_at: message.integer("sessionWebhookExpiredTime").map(UnixMillis),
+        session_webhook_expires_at: webhook_end(message),
         staff_id: staff_id.map(str::to_owned),
         robot_code: Some(message.text("robotCode").unwrap_or(&recipient.robot_code).to_owned()),
         no_staff_id: staff_id.is_none(),
@@ -105,6 +110,12 @@ fn spoken(message: Fields<'_>, chat: Chat, msgtype: &str, recipient: &Recipient)
         mentions: mentions(message),
         quote: quote::read(message),
     })
+}
+
+/// When the session webhook ends; where the message does not say so, by the life that every example has.
+fn webhook_end(message: Fields<'_>) -> Option<UnixMillis> {
+    let told = message.integer("sessionWebhookExpiredTime").map(UnixMillis);
+    told.or_else(|| message.integer("createAt").map(|created| UnixMillis(created) + WEBHOOK_LIFE))
 }
 
 /// The platform calls a robot only when it is spoken to; `isInAtList` says so in groups.

@@ -40,6 +40,6 @@ fn every_callback_is_read_or_refused_as_its_vector_says() {
 fn without_a_configured_secret_one_is_derived_and_demanded() {
     let case = vectors("card_callbacks").into_iter().find(|case| case["id"] == "reject_missing_signature").unwrap();
     let bot = start(DingTalkConfig::new("it".into(), "ding1", "app secret"));
-    let error = bot.open(&request(&case), now(&case)).err().expect("an unsigned callback is refused");
+    let error = bot.open(&request(&case), now(&case)).expect_err("an unsigned callback is refused");
     assert_eq!(error.status(), 401);
 }
