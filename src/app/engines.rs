@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use magpie_cloud::{CloudConfig, CloudEngine};
+use magpie_core::clock::Clock;
 use magpie_core::engine::Engine;
 use magpie_core::router::{Router, RouterSettings};
 
 use super::StartError;
-use crate::config::{CloudModel, Config, Model};
+use crate::config::{CloudModel, Model};
 
 /// Longest silence in mid-answer. A stream that pauses longer is dead: models pause for tokens, not for minutes.
 const BETWEEN_TOKENS: Duration = Duration::from_secs(60);
@@ -16,14 +17,14 @@ const BETWEEN_TOKENS: Duration = Duration::from_secs(60);
 /// Every configured engine: the local one first, then the endpoints in their order. The strategy decides later.
 ///
 /// # Errors
-/// The local model can't be had.
-pub fn router(config: &Config, http: &reqwest::Client) -> Result<Arc<Router>, StartError> {
+/// A local model is configured and the program was built without them.
+pub fn router(model: &Model, http: &reqwest::Client, clock: &Arc<dyn Clock>) -> Result<Arc<Router>, StartError> {
     let mut engines: Vec<Arc<dyn Engine>> = Vec::new();
-    engines.extend(super::local::engine(&config.model.local)?);
-    for endpoint in &config.model.cloud {
-        engines.push(Arc::new(CloudEngine::new(cloud(endpoint, &config.model), http.clone())));
+    engines.extend(super::local::engine(model, Arc::clone(clock))?);
+    for endpoint in &model.cloud {
+        engines.push(Arc::new(CloudEngine::new(cloud(endpoint, model), http.clone())));
     }
-    Ok(Arc::new(Router::new(engines, settings(&config.model))))
+    Ok(Arc::new(Router::new(engines, settings(model))))
 }
 
 fn cloud(endpoint: &CloudModel, model: &Model) -> CloudConfig {

@@ -4,6 +4,7 @@
 mod backoff;
 pub mod clients;
 mod engines;
+#[cfg_attr(not(feature = "candle"), path = "local_absent.rs")]
 pub mod local;
 mod platforms;
 pub mod storage;
@@ -140,7 +141,7 @@ impl App {
         // First, since a second process on one SQLite file is to hear of that and not of a port in use.
         let database = storage::open(&config.store, Arc::clone(&clock)).await?;
         let clients = Clients::new(config.server.outbound_proxy.expose())?;
-        let router = engines::router(&config, &clients.streaming)?;
+        let router = engines::router(&config.model, &clients.streaming, &clock)?;
         let platforms = Platforms { config: &config, http: clients.platform, clock: Arc::clone(&clock) };
         let bots = bots(&config, &platforms)?;
         let shared = Arc::new(shared(&config, bots, router, clock));

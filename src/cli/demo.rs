@@ -14,7 +14,7 @@ use magpie_sim::playground::Playground;
 use magpie_sim::wire::WireLog;
 
 use super::{ConfigFile, Failure, begin};
-use crate::app::{App, Extras, Sockets};
+use crate::app::{App, Extras, Sockets, local};
 use crate::config;
 use crate::http::Pages;
 use crate::ops::shutdown;
@@ -46,7 +46,7 @@ impl Demo {
         std::fs::create_dir_all(&self.data)
             .with_context(|| format!("the folder {} can't be made", self.data.display()))
             .map_err(Failure::Failed)?;
-        demo_model(&mut loaded.config, &self.data)?;
+        demo_model(&mut loaded.config.model, &self.data).map_err(Failure::Failed)?;
 
         let sockets = Sockets::bind(&loaded.config.server)?;
         let origin = origin(sockets.address().map_err(Failure::failed)?);
@@ -57,6 +57,7 @@ impl Demo {
         let app = App::build(loaded.config, extras).await?;
         sims.deliver_to(&origin);
         println!("Magpie demo: open {origin}/ in a browser; Ctrl-C ends it.");
+        println!("Metrics: http://{}/metrics", app.admin_address());
         Ok(app.run(stop).await?)
     }
 
@@ -130,8 +131,11 @@ impl Sims {
 }
 
 /// Puts the demo model where no other engine is configured.
-fn demo_model(config: &mut config::Config, _data: &Path) -> Result<(), Failure> {
-    let _ = config;
+fn demo_model(model: &mut config::Model, data: &Path) -> anyhow::Result<()> {
+    if model.local.path.is_empty() && model.cloud.is_empty() {
+        let written = local::demo_model(data).context("the demo model can't be written")?;
+        model.local.path = written.map(|path| path.display().to_string()).unwrap_or_default();
+    }
     Ok(())
 }
 

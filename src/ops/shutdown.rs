@@ -1,12 +1,17 @@
 //! When the service is asked to end.
 
 use std::io;
+use std::time::Duration;
 
 use magpie_core::cancel::CancelToken;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
-/// Cancels `stop` at the first SIGTERM or SIGINT and ends the process at the second: whoever asks twice does not want
-/// to wait for the grace time, and a kill at any moment loses nothing anyway.
+/// A Ctrl-C sooner than this after the first signal is the same request, passed on by a parent or the terminal.
+const ANOTHER_AFTER: Duration = Duration::from_millis(500);
+
+/// Cancels `stop` at the first SIGTERM or SIGINT. A later Ctrl-C ends the process: whoever presses it twice does not
+/// want to wait for the grace time, and a kill at any moment loses nothing anyway.
 ///
 /// # Errors
 /// The signals can't be listened to.
@@ -18,11 +23,11 @@ pub fn on_signal(stop: CancelToken) -> io::Result<()> {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
         };
-        tracing::info!(signal = name, "stopping; once more ends at once");
+        tracing::info!(signal = name, "stopping; Ctrl-C ends at once");
         stop.cancel();
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        let first = Instant::now();
+        while first.elapsed() < ANOTHER_AFTER {
+            interrupt.recv().await;
         }
         tracing::warn!("ended without waiting");
         std::process::exit(1);

@@ -32,9 +32,9 @@ pub async fn check(config: &Config, online: bool, report: &mut Report) {
 }
 
 async fn local_model(config: &Config, report: &mut Report) {
-    let local = config.model.local.clone();
+    let model = config.model.clone();
     // Reading and checking gigabytes must not hold up the runtime.
-    let loaded = tokio::task::spawn_blocking(move || crate::app::local::inspect(&local)).await;
+    let loaded = tokio::task::spawn_blocking(move || crate::app::local::inspect(&model)).await;
     match loaded {
         Ok(Ok(what)) => report.ok("model.local", what),
         Ok(Err(error)) => report.fail("model.local", chain(&error)),
