@@ -196,5 +196,4 @@ fn inside(fields: Fields<'_>) -> Class {
 }
 
 #[cfg(test)]
-#[path = "answer/tests.rs"]
 mod tests;

@@ -97,5 +97,4 @@ pub(crate) fn read(verified: &Verified<'_>, recipient: &Recipient) -> Result<Mea
 }
 
 #[cfg(test)]
-#[path = "callback/tests.rs"]
 mod tests;

@@ -228,5 +228,4 @@ fn sample() -> Card {
 }
 
 #[cfg(test)]
-#[path = "card/tests.rs"]
 mod tests;

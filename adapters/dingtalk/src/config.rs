@@ -46,7 +46,7 @@ pub struct DingTalkConfig {
 /// Pace of the sending half.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {
-    /// Calls a second and API; the platform allows 20 for ordinary organisations.
+    /// Calls a second and API; the platform allows 20 for ordinary organisations. Zero is unlimited.
     pub calls_per_second: u32,
     /// Least pause between two calls for one card. Closer ones race with the client's loading.
     pub frame_gap: Duration,

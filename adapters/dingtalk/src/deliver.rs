@@ -7,99 +7,29 @@
 //! and the step after it is made again, which shows nothing new. Only messages have no such id (see
 //! [`crate::messages`]).
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use magpie_core::card::Card;
-use magpie_core::clock::Clock;
 use magpie_core::event::ReplyTo;
-use magpie_core::ids::{CardId, MessageId};
+use magpie_core::ids::MessageId;
 use magpie_core::platform::{CardRef, DeliveryKey, SendError};
 
 use crate::answer::Class;
-use crate::api::{Api, Call};
+use crate::api::Call;
 use crate::calls::{Last, NewCard, STREAM_KEY, Target, frame, update_card};
-use crate::card::{Face, Making, Presses, Templates};
-use crate::config::Timing;
+use crate::card::{Face, Making};
+use crate::courier::{Courier, card_id};
 use crate::failure::Failure;
 use crate::form::{CardForm, Form, Live, MessagesForm, Stage, Template};
-use crate::gap::Gaps;
-use crate::gate::Gate;
 use crate::markdown::first_words;
-use crate::route::{WayBack, WebhookHosts};
+use crate::route::WayBack;
 
-/// The public AI card: title, streamed Markdown, buttons that call back. Works for every app without set-up; the
-/// platform gives no written guarantee, hence the forms after it. Source: the vendor's Python SDK, August 2026.
-const PUBLIC_TEMPLATE: &str = "382e4302-551d-4880-bf29-a30acfab2e71.schema";
 /// What the chat list shows of a card.
 const SUMMARY_CHARS: usize = 60;
+/// A card whose end the platform refuses to take for so long is given up for messages.
+const CARD_IS_GIVEN_UP_AFTER: Duration = Duration::from_secs(10 * 60);
 /// Codes that say that the card is not there (any more).
 const CARD_IS_LOST: [&str; 2] = ["param.cardNotExist", "param.stream.outTrackId"];
-
-/// Everything that sending needs and all deliveries share.
-pub(crate) struct Courier {
-    pub api: Api,
-    pub templates: Templates,
-    pub clock: Arc<dyn Clock>,
-    pub hosts: WebhookHosts,
-    pub robot_code: String,
-    pub own_template: Option<String>,
-    /// Key of the registered callback address; `None`: presses can't come back.
-    pub callback_route: Option<String>,
-    pub gate: Gate,
-    pub gaps: Gaps,
-    pub timing: Timing,
-}
-
-impl Courier {
-    /// Chooses the form. Nothing is called: the card's id is ours.
-    pub fn prepare(&self, to: &ReplyTo, key: &DeliveryKey) -> CardRef {
-        let form = self.form_after(None, Target::of(to, &WayBack::of(to)).is_some());
-        let mut at = CardRef {
-            key: key.clone(),
-            message: None,
-            card: card_id(&form, key),
-            sequence: 0,
-            created_at: self.clock.now(),
-            form: serde_json::Value::Null,
-        };
-        form.save(&mut at);
-        at
-    }
-
-    /// The next form that may work.
-    fn form_after(&self, refused: Option<Template>, can_reach: bool) -> Form {
-        let now = self.clock.now();
-        let candidates = match refused {
-            None => &[Template::Own, Template::Public][..],
-            Some(Template::Own) => &[Template::Public],
-            Some(Template::Public) => &[],
-        };
-        let exists = |template: Template| template == Template::Public || self.own_template.is_some();
-        let usable = |template: &&Template| can_reach && exists(**template) && self.gate.is_open(**template, now);
-        candidates
-            .iter()
-            .find(usable)
-            .map_or_else(|| Form::Messages(MessagesForm::default()), |template| Form::Card(CardForm::new(*template)))
-    }
-
-    fn presses(&self) -> Presses {
-        if self.callback_route.is_some() { Presses::ComeBack } else { Presses::AreLost }
-    }
-
-    fn template_id(&self, template: Template) -> &str {
-        match template {
-            Template::Own => self.own_template.as_deref().unwrap_or(PUBLIC_TEMPLATE),
-            Template::Public => PUBLIC_TEMPLATE,
-        }
-    }
-}
-
-fn card_id(form: &Form, key: &DeliveryKey) -> Option<CardId> {
-    match form {
-        Form::Card(form) => Some(CardId(key.step(form.template.step()))),
-        Form::Messages(_) => None,
-    }
-}
 
 /// One delivery in the hands of one caller.
 pub(crate) struct Delivery<'a> {
@@ -155,11 +85,11 @@ impl<'a> Delivery<'a> {
         loop {
             let Form::Card(form) = &self.form else { return self.send_all().await };
             match form.stage {
-                Stage::Prepared => {
-                    if let Err(failure) = self.create().await {
-                        self.fall_back(failure)?;
-                    }
-                }
+                Stage::Prepared => match self.create().await {
+                    Ok(()) => {}
+                    Err(failure) if failure.passes() => self.postpone(failure)?,
+                    Err(failure) => self.fall_back(failure)?,
+                },
                 Stage::Waiting | Stage::Writing if self.wants_last_frame()? => self.close().await?,
                 Stage::Waiting | Stage::Writing | Stage::Closed => self.settle().await?,
                 Stage::Finished => return self.send_rest().await,
@@ -291,13 +221,13 @@ impl<'a> Delivery<'a> {
         let outcome = courier.api.insist(Call::StreamCard, last).await;
         match outcome {
             Ok(_) => self.note(Stage::Closed),
-            Err(failure) if failure.passes() => return Err(failure.into()),
+            Err(failure) if failure.passes() => return self.postpone(failure),
             Err(failure) if is_lost(&failure) => self.change_form(Form::Messages(MessagesForm::default())),
             Err(failure) => match failure.class {
                 Class::ContentRejected => return Err(failure.into()),
                 Class::Permission | Class::QuotaExhausted => self.show_by(Live::Updates),
-                // An earlier attempt closed it, and its answer was lost.
-                _ => self.note(Stage::Closed),
+                // An earlier attempt closed it, and its answer was lost; or frames are not understood.
+                _ => self.show_by(Live::Nothing),
             },
         }
         Ok(())
@@ -315,7 +245,8 @@ impl<'a> Delivery<'a> {
         let outcome = self.courier.api.insist(Call::UpdateCard, || body.clone()).await;
         match outcome {
             Ok(_) => {}
-            Err(failure) if failure.passes() || failure.class == Class::ContentRejected => return Err(failure.into()),
+            Err(failure) if failure.passes() => return self.postpone(failure),
+            Err(failure) if failure.class == Class::ContentRejected => return Err(failure.into()),
             Err(failure) if text_is_there && !is_lost(&failure) => {
                 tracing::warn!(platform = "dingtalk", code = %failure.code, "a finished card got no buttons");
             }
@@ -327,6 +258,21 @@ impl<'a> Delivery<'a> {
         }
         self.note(Stage::Finished);
         self.note_rest(&face);
+        Ok(())
+    }
+
+    /// The end is left to a later attempt; but after a while any form is better than a card that stays open.
+    fn postpone(&mut self, failure: Failure) -> Result<(), SendError> {
+        let now = self.courier.clock.now();
+        if let Form::Card(form) = &mut self.form {
+            let since = *form.end_fails_since.get_or_insert(now);
+            if now.since(since) < CARD_IS_GIVEN_UP_AFTER {
+                self.save();
+                return Err(failure.into());
+            }
+            tracing::warn!(platform = "dingtalk", code = %failure.code, "a card can't be ended; its answer becomes messages");
+            self.change_form(Form::Messages(MessagesForm::default()));
+        }
         Ok(())
     }
 

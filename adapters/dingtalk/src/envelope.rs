@@ -177,5 +177,4 @@ fn unpack(plain: &[u8]) -> Result<Opened, EnvelopeError> {
 }
 
 #[cfg(test)]
-#[path = "envelope/tests.rs"]
 mod tests;

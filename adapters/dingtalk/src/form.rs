@@ -2,6 +2,7 @@
 //! caller as [`CardRef::form`], so that another process can go on. It changes with the stages only, not with every
 //! frame: the caller saves it whenever it changes.
 
+use magpie_core::clock::UnixMillis;
 use magpie_core::platform::CardRef;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,8 @@ pub(crate) struct CardForm {
     pub live: Live,
     /// The notice that stands in the card while there is no text.
     pub shown_notice: Option<String>,
+    /// Since when the platform does not take the card's end.
+    pub end_fails_since: Option<UnixMillis>,
     /// The part of the answer that does not fit into the card.
     pub rest: Option<MessagesForm>,
 }
@@ -85,7 +88,14 @@ pub(crate) struct MessagesForm {
 
 impl CardForm {
     pub fn new(template: Template) -> Self {
-        Self { template, stage: Stage::Prepared, live: Live::Frames, shown_notice: None, rest: None }
+        Self {
+            template,
+            stage: Stage::Prepared,
+            live: Live::Frames,
+            shown_notice: None,
+            end_fails_since: None,
+            rest: None,
+        }
     }
 }
 

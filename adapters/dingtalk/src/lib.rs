@@ -17,6 +17,7 @@ mod calls;
 mod card;
 mod config;
 mod content;
+mod courier;
 mod deliver;
 mod entropy;
 mod envelope;

@@ -266,5 +266,4 @@ fn break_tag(text: &str) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[path = "markdown/tests.rs"]
 mod tests;

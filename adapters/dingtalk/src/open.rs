@@ -111,5 +111,4 @@ fn received(event: Event, by: AnswerBy) -> Inbound {
 }
 
 #[cfg(test)]
-#[path = "open/tests.rs"]
 mod tests;

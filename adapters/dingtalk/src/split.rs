@@ -60,5 +60,4 @@ fn cut(text: &str, limit: PageLimit) -> usize {
 }
 
 #[cfg(test)]
-#[path = "split/tests.rs"]
 mod tests;

@@ -87,5 +87,4 @@ pub(crate) fn trusted(bytes: &[u8]) -> Verified<'_> {
 }
 
 #[cfg(test)]
-#[path = "verify/tests.rs"]
 mod tests;

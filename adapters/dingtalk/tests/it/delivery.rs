@@ -1,5 +1,7 @@
 //! Answers on their way to a simulated platform, in every form, with everything going wrong that can.
 
+use std::time::Duration;
+
 use magpie_core::card::{Card, CardState};
 use magpie_core::platform::{CardRef, Health, Platform as _, SendError};
 use magpie_sim::dingtalk::{Api, DingTalkConfig as SimConfig, Ending, Fault, Target, Times};
@@ -114,7 +116,7 @@ async fn a_webhook_that_ends_during_the_answer_is_not_called() {
     scene.sim.faults().inject(Target::Cards, Fault::PermissionMissing, Times::Always);
     let mut at = scene.prepare(&thinking()).await;
     scene.start(&thinking(), &mut at).await;
-    scene.sim.clock().advance(std::time::Duration::from_secs(86 * 60));
+    scene.sim.clock().advance(Duration::from_secs(86 * 60));
     scene.finish(&done("晚了"), &mut at).await;
     assert_eq!(scene.only().markdown, "晚了");
     assert_eq!((scene.calls(Api::SessionWebhook), scene.calls(Api::GroupSend)), (0, 1));
@@ -179,6 +181,26 @@ async fn a_last_frame_that_fails_for_now_is_made_good_later() {
         assert!(matches!(error, SendError::Retry { .. }), "{fault:?}: {error}");
         scene.finish(&done("一二"), &mut at).await;
         assert_eq!((scene.only().state, scene.only().markdown.as_str()), (Shown::Final, "一二"), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_card_that_can_not_be_ended_for_long_is_given_up_for_messages() {
+    for started in [true, false] {
+        let scene = Scene::new(Asker::MemberInGroup).await;
+        let mut at = scene.prepare(&thinking()).await;
+        if started {
+            scene.start(&thinking(), &mut at).await;
+            scene.update(&streaming("一"), &mut at).await;
+        }
+        scene.sim.faults().inject(Target::Cards, Fault::ServerError, Times::Always);
+        let error = scene.bot.finish(&scene.to, &done("一二"), &mut at).await.unwrap_err();
+        assert!(matches!(error, SendError::Retry { .. }), "{error}");
+        scene.sim.clock().advance(Duration::from_secs(10 * 60));
+        scene.finish(&done("一二"), &mut at).await;
+        scene.finish(&done("一二"), &mut at).await;
+        let messages: Vec<_> = scene.said().into_iter().filter(|message| !message.card).collect();
+        assert_eq!((messages.len(), messages[0].markdown.as_str()), (1, "一二"), "started: {started}");
     }
 }
 
