@@ -3,8 +3,12 @@
 #[expect(dead_code, reason = "shared by several test binaries")]
 mod support;
 
+use std::time::Duration;
+
+use magpie_core::inbox::{CancelCause, Lane};
 use magpie_core::store::StoreError;
 use magpie_core::testkit::samples::message_entry;
+use magpie_core::testkit::stores::LEASE;
 use magpie_store::{Database, MigrateError, OpenError};
 use sqlx::{Connection, Executor, SqliteConnection};
 use support::{PostgresDatabase, SqliteFile, config};
@@ -107,4 +111,42 @@ async fn a_closed_store_is_unavailable() {
     let database = file.open().await;
     database.close().await;
     assert!(matches!(database.store().ping().await, Err(StoreError::Unavailable { .. })));
+}
+
+#[tokio::test]
+async fn a_store_heals_when_its_database_comes_back() {
+    let Some(server) = PostgresDatabase::create("a_store_heals_when_its_database_comes_back").await else { return };
+    server.remove().await;
+    let database = Database::connect(&server.config()).await.expect("it is opened lazily");
+    assert!(matches!(database.migrate().await, Err(MigrateError::Unavailable(_))));
+    server.make().await;
+    assert_eq!(database.migrate().await.expect("they apply"), ["0001 initial"]);
+    database.store().ping().await.expect("it is there");
+}
+
+#[tokio::test]
+async fn lost_connections_are_replaced() {
+    let Some(server) = PostgresDatabase::create("lost_connections_are_replaced").await else { return };
+    let (one, other) = (server.open().await, server.open().await);
+    let entry = message_entry("a", "s", magpie_core::clock::UnixMillis(0));
+    one.inbox().accept(entry.clone()).await.expect("it is stored");
+    let claims = other.inbox().claim(&"worker".into(), Lane::Messages, 1, LEASE).await.expect("it claims");
+    let mut heard = other.inbox().cancellations();
+
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    server.look().await.execute(cut).await.expect("they are cut");
+
+    other.inbox().renew(claims[0].fence, LEASE).await.expect("a new connection is made");
+    let listening = async {
+        // Listening begins again in its own time, so the other instance is told until it hears.
+        loop {
+            one.inbox().cancel(entry.id, CancelCause::Stopped).await.expect("a new connection is made");
+            if let Ok(event) = tokio::time::timeout(Duration::from_millis(200), heard.recv()).await {
+                return event.expect("it still listens");
+            }
+        }
+    };
+    let event = tokio::time::timeout(Duration::from_secs(30), listening).await.expect("it listens again");
+    assert_eq!(event, entry.id);
 }

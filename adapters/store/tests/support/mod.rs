@@ -34,8 +34,10 @@ impl SqliteFile {
     }
 }
 
-/// A database on the server of `TEST_DATABASE_URL`.
+/// A database on the server of `TEST_DATABASE_URL`, removed in the end.
 pub struct PostgresDatabase {
+    server: String,
+    name: String,
     pub url: String,
     pub clock: Arc<ManualClock>,
 }
@@ -49,11 +51,20 @@ impl PostgresDatabase {
             return None;
         };
         let name = format!("magpie_test_{}", uuid::Uuid::new_v4().simple());
-        let mut connection = PgConnection::connect(&server).await.expect("TEST_DATABASE_URL is reachable");
-        connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.expect("may create databases");
-        connection.close().await.ok();
         let (base, _) = server.rsplit_once('/').expect("TEST_DATABASE_URL names a database");
-        Some(Self { url: format!("{base}/{name}"), clock: Arc::default() })
+        let database = Self { url: format!("{base}/{name}"), server, name, clock: Arc::default() };
+        database.make().await;
+        Some(database)
+    }
+
+    /// Makes it on the server, empty.
+    pub async fn make(&self) {
+        on_server(&self.server, format!("CREATE DATABASE {}", self.name)).await;
+    }
+
+    /// Removes it from the server, whoever is connected.
+    pub async fn remove(&self) {
+        on_server(&self.server, format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)).await;
     }
 
     pub fn config(&self) -> StoreConfig {
@@ -70,6 +81,24 @@ impl PostgresDatabase {
     pub async fn look(&self) -> PgConnection {
         PgConnection::connect(&self.url).await.expect("the database is there")
     }
+}
+
+/// On a thread of its own, since a test's runtime can't be waited for from inside.
+impl Drop for PostgresDatabase {
+    fn drop(&mut self) {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.expect("a runtime").block_on(self.remove());
+            });
+        });
+    }
+}
+
+async fn on_server(server: &str, statement: String) {
+    let mut connection = PgConnection::connect(server).await.expect("TEST_DATABASE_URL is reachable");
+    connection.execute(AssertSqlSafe(statement)).await.expect("may create and remove databases");
+    connection.close().await.ok();
 }
 
 pub async fn sqlite_fixture(_case: &str) -> Option<Fixture> {
