@@ -15,8 +15,8 @@ const WEBHOOK_MARGIN: Duration = Duration::from_secs(5 * 60);
 /// Encrypted ids of people begin like this; they can't be sent to.
 const ENCRYPTED_ID_PREFIX: &str = "$:";
 
-/// What a message said about the way back.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// What a message said about the way back. Not to be printed: it holds a credential.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct WayBack {
     /// Lets its holder post as the robot; never logged.

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use magpie_core::card::{Card, CardState};
-use magpie_core::platform::{CardRef, Health, Platform as _, SendError};
-use magpie_sim::dingtalk::{Api, DingTalkConfig as SimConfig, Ending, Fault, Target, Times};
+use magpie_core::card::{Card, CardState, Language};
+use magpie_core::clock::UnixMillis;
+use magpie_core::event::{Action, Body, Press};
+use magpie_core::platform::{CardRef, Health, Inbound, Platform as _, RawRequest, SendError, Toast};
+use magpie_dingtalk::Secret;
+use magpie_sim::dingtalk::{Api, DingTalkConfig as SimConfig, Ending, Fault, Target, Times, card_sign};
 use magpie_sim::view::CardState as Shown;
+use serde_json::{Value, json};
 
-use crate::sim::{Asker, Scene, done, key, streaming, thinking};
+use crate::sim::{Asker, EVENT, Scene, done, key, streaming, thinking};
 
 #[tokio::test]
 async fn an_answer_streams_into_one_card_and_ends_with_buttons() {
@@ -47,6 +51,34 @@ async fn a_failed_answer_says_so_in_the_card() {
     scene.finish(&failed, &mut at).await;
     let shown = scene.only();
     assert_eq!((shown.state, shown.markdown.as_str()), (Shown::Failed, "没有可用的模型。"));
+}
+
+#[tokio::test]
+async fn a_pressed_button_comes_back_with_its_meaning() {
+    let secret = "cardsecret";
+    let scene = Scene::with(Asker::MemberInGroup, SimConfig::default(), |config| {
+        config.card_callback_secret = Some(Secret::from(secret));
+    })
+    .await;
+    let at = scene.answer().await;
+    let time = scene.sim.clock().now_ms().to_string();
+    let content = json!({"cardPrivateData": {"actionIds": [scene.only().buttons[0].id], "params": {}}});
+    let body = json!({"type": "actionCallback", "outTrackId": at.card, "corpId": "c", "userId": "u1", "content": content.to_string()});
+    let headers = [("x-ddpaas-signature", card_sign(secret, &time)), ("x-ddpaas-signature-timestamp", time.clone())];
+    let raw = RawRequest {
+        headers: headers.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        body: body.to_string().into(),
+        ..RawRequest::default()
+    };
+    let Ok(Inbound::Event(received)) = scene.bot.open(&raw, UnixMillis(time.parse().unwrap())) else {
+        panic!("the press was refused")
+    };
+    let Body::Action(action) = &received.event.body else { panic!("not a press") };
+    assert_eq!(action.press, Some(Press { action: Action::VoteUp, event: EVENT.parse().unwrap() }));
+    assert_eq!(action.card, at.card);
+    let toast = Toast { text: "谢谢".to_owned(), success: true, language: Language::Zh };
+    let answer: Value = serde_json::from_slice(&scene.bot.ack(&received, Some(&toast)).0).unwrap();
+    assert_eq!(answer["cardData"]["cardParamMap"]["staticMsgContent"], "谢谢", "a streamed card has room for a hint");
 }
 
 #[tokio::test]
