@@ -1,4 +1,4 @@
-//! The one way to the platform's OpenAPI: token, JSON, error codes, retries, measurement.
+//! The one way to the platform's OpenAPI: pace, token, JSON, error codes, retries, measurement.
 //!
 //! A call is tried at most three times, and only for rates, server faults and lost connections; what is sent carries
 //! its own idempotency key, so a repeat after an unknown outcome does nothing twice.
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::config::FeishuConfig;
 use crate::errors::{ApiError, Class, classify};
 use crate::field;
+use crate::pace::Pace;
 use crate::token::{Fetched, Tokens};
 use magpie_core::secret::Secret;
 
@@ -53,6 +54,7 @@ pub(crate) struct Api {
     /// `feishu` or `lark`, for metrics.
     platform: &'static str,
     tokens: Tokens,
+    pace: Pace,
     retry_delay: Duration,
     /// Why the last call failed, if it did.
     trouble: Mutex<Option<String>>,
@@ -67,6 +69,7 @@ impl Api {
             app_secret: config.app_secret.clone(),
             platform: config.kind.as_str(),
             tokens: Tokens::new(clock),
+            pace: Pace::new(config.calls_per_second),
             retry_delay: config.retry_delay,
             trouble: Mutex::new(None),
         }
@@ -139,6 +142,7 @@ impl Api {
     }
 
     async fn once(&self, call: &Call, token: Option<&str>) -> Result<Value, ApiError> {
+        self.pace.turn(&call.path).await;
         let started = Instant::now();
         let result = self.exchange(call, token).await;
         let outcome = result.as_ref().map_or_else(ApiError::label, |_| "ok");
@@ -191,14 +195,16 @@ impl Api {
 
     /// Remembers what a person who looks at the service's health should know.
     fn note(&self, error: Option<&ApiError>) {
-        let trouble = error.map(|error| (error.class(), error.to_string()));
-        let mut slot = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        match trouble {
-            None => *slot = None,
-            Some((Class::Operator(fix), what)) => *slot = Some(format!("{what}: {fix}")),
-            Some((Class::Busy | Class::Token, what)) => *slot = Some(what),
-            Some(_) => {}
-        }
+        let trouble = match error {
+            None => None,
+            Some(error) => match (error.fix(), error.class()) {
+                (Some(fix), _) => Some(format!("{error}: {fix}")),
+                (None, Class::Busy | Class::Token) => Some(error.to_string()),
+                // What concerns one message only says nothing about the platform.
+                _ => return,
+            },
+        };
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 }
 

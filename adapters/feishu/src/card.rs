@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::action::button_value;
 use crate::config::ConfigError;
-use crate::markdown::{safe, safe_text};
+use crate::markdown::{plain, safe, safe_text};
 use crate::pages::{PAGE_BYTES, json_bytes, split};
 
 const TEMPLATE: &str = "card.json.j2";
@@ -102,7 +102,9 @@ impl Cards {
         let card = page.card;
         let waiting = waiting(card);
         let text = if page.text.is_empty() && !card.state.is_final() { &waiting } else { page.text };
+        let text = if look == Look::Plain { plain(text) } else { text.to_owned() };
         let last = page.number == page.of;
+        let notice = card.notice.as_deref().filter(|_| last && card.state.is_final());
         let context = context! {
             title => title(page),
             text,
@@ -112,7 +114,7 @@ impl Cards {
             summary => summary(card),
             reasoning => if page.number == 1 { reasoning(card) } else { String::new() },
             reasoning_title => reasoning_title(card.language),
-            notice => if last && card.state.is_final() { safe_text(card.notice.as_deref().unwrap_or_default()) } else { String::new() },
+            notice => safe_text(notice.unwrap_or_default()),
             footer => if last { card.footer.as_ref().map_or("", |footer| footer.line.as_str()) } else { "" },
             buttons => buttons(card),
         };

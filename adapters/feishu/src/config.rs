@@ -32,6 +32,8 @@ pub struct FeishuConfig {
     pub templates: Option<PathBuf>,
     /// The first wait before a failed call is repeated; the second is twice as long.
     pub retry_delay: Duration,
+    /// Calls a second of each kind of API (messages, cards, streamed text); 0 for no limit.
+    pub calls_per_second: u32,
     /// Updates of one card come no closer than this.
     pub min_update_interval: Duration,
 }
@@ -58,6 +60,7 @@ impl FeishuConfig {
             timestamp_window: Duration::from_secs(3_600),
             templates: None,
             retry_delay: Duration::from_millis(500),
+            calls_per_second: 20,
             min_update_interval: Duration::from_millis(400),
         }
     }

@@ -91,7 +91,10 @@ impl ApiError {
         match self {
             Self::NoAnswer { .. } => Class::Busy,
             Self::Gateway { status, .. } if *status >= 500 || *status == 429 || *status == 200 => Class::Busy,
-            Self::Gateway { .. } | Self::Template(_) => Class::Defect,
+            Self::Gateway { .. } => {
+                Class::Operator("check base_url and proxy: something else than the platform answers")
+            }
+            Self::Template(_) => Class::Defect,
             Self::Refused { class, .. } => *class,
         }
     }
@@ -107,6 +110,18 @@ impl ApiError {
     /// Whether the call may have taken effect all the same.
     pub(crate) fn outcome_unknown(&self) -> bool {
         matches!(self, Self::NoAnswer { .. } | Self::Gateway { .. })
+    }
+
+    /// What an operator has to do so that the call works, if that is known.
+    pub(crate) fn fix(&self) -> Option<String> {
+        match (self.class(), self) {
+            (Class::Operator(fix), _) => Some(fix.to_owned()),
+            (Class::Scope, Self::Refused { scope: Some(scope), .. }) => {
+                Some(format!("grant the app the scope {scope} and publish a version"))
+            }
+            (Class::Scope, _) => Some("grant the app the scope that the call needs and publish a version".to_owned()),
+            _ => None,
+        }
     }
 
     /// The label in metrics: a bounded set.
@@ -148,14 +163,7 @@ impl From<ApiError> for SendError {
             Class::Token | Class::Busy => {
                 Self::Retry { call, code, after: error.wait(), source: Some(Box::new(error)) }
             }
-            Class::Operator(fix) => Self::Refused { call, code, fix: fix.to_owned() },
-            Class::Scope => {
-                let scope = match error {
-                    ApiError::Refused { scope: Some(scope), .. } => scope,
-                    _ => "that the call needs".to_owned(),
-                };
-                Self::Refused { call, code, fix: format!("grant the app the scope {scope} and publish a version") }
-            }
+            Class::Operator(_) | Class::Scope => Self::Refused { call, code, fix: error.fix().unwrap_or_default() },
             Class::Gone | Class::Recalled | Class::CardLost => Self::Gone { call, code },
             Class::Content | Class::Words => Self::Content { call, code },
             Class::Sequence => Self::Superseded { call },

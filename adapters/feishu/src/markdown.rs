@@ -22,6 +22,11 @@ pub(crate) fn safe(text: &str) -> String {
     tame(&escape(text))
 }
 
+/// What [`safe`] gave, for places without Markdown.
+pub(crate) fn plain(shown: &str) -> String {
+    safe_text(&shown.replace("&#60;", "<"))
+}
+
 /// Plain text for a text message, in which tags work, too.
 pub(crate) fn safe_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -3,7 +3,7 @@
 //! Source: "Receive message" (<https://open.feishu.cn/document/server-docs/im-v1/message/events/receive>) and the
 //! old `message` event, checked May 2026.
 
-use magpie_core::event::{Body, Chat, ChatKind, Content, Message, Quote, ReplyTo, Sender};
+use magpie_core::event::{Addressed, Body, Chat, ChatKind, Content, Message, Quote, ReplyTo, Sender};
 use magpie_core::ids::{ChatId, MessageId, ThreadId, UserId};
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ pub(crate) fn receive_v1(event: &Value, bot: Option<&str>) -> Option<Body> {
     };
     let mut message = draft.finish(bot);
     if event.get("is_mention").and_then(Value::as_bool) == Some(true) {
-        message.addressed = magpie_core::event::Addressed::Bot;
+        message.addressed = Addressed::Bot;
     }
     Some(Body::Message(Box::new(message)))
 }
@@ -147,7 +147,7 @@ fn without_tags(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use magpie_core::event::Addressed;
+    use magpie_core::event::ContentKind;
 
     use super::*;
 
@@ -196,7 +196,7 @@ mod tests {
         let mut event = group_message();
         event["message"]["content"] = json!("{not json");
         let message = read(&event, None);
-        assert_eq!(message.content.kind, magpie_core::event::ContentKind::Unknown("text".into()));
+        assert_eq!(message.content.kind, ContentKind::Unknown("text".into()));
     }
 
     #[test]

@@ -95,7 +95,9 @@ fn failed_card_without_text_looks_like_its_golden_rendering() {
 #[test]
 fn refused_markup_is_shown_as_plain_text() {
     let plain = render(&done(), Look::Plain, Flow::Whole);
-    assert_eq!(plain["body"]["elements"][1]["text"]["tag"], "plain_text");
+    let text = &plain["body"]["elements"][1]["text"];
+    assert_eq!(text["tag"], "plain_text");
+    assert!(text["content"].as_str().expect("text").contains("再 <\u{200b}at id=all>"), "{text}");
 }
 
 #[test]

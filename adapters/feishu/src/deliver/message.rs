@@ -6,7 +6,7 @@ use super::{Courier, Step};
 use crate::card::{Flow, Look, Page, pages};
 use crate::errors::{ApiError, Class};
 use crate::form::Form;
-use crate::markdown::safe_text;
+use crate::markdown::{plain, safe_text};
 use crate::messages::{self, Outgoing};
 use crate::pages::split;
 
@@ -57,7 +57,7 @@ impl Courier {
             let card = Outgoing::card(json, step.at.key.step(&name));
             let instead = match messages::send(&self.api, step.to, &mut step.progress, &card).await {
                 Ok(_) => None,
-                Err(error) if matches!(error.class(), Class::Content | Class::Defect) => Some(safe_text(text)),
+                Err(error) if matches!(error.class(), Class::Content | Class::Defect) => Some(plain(text)),
                 Err(error) => return Err(error),
             };
             if let Some(instead) = instead {

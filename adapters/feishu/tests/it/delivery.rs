@@ -125,6 +125,7 @@ fn bot(sim: &FeishuSim, clock: Arc<dyn Clock>) -> Feishu {
     );
     config.base_url = Some(sim.base_url());
     config.retry_delay = Duration::from_millis(1);
+    config.calls_per_second = 0;
     Feishu::new(config, client(), clock).expect("complete settings")
 }
 
@@ -350,6 +351,28 @@ async fn another_process_goes_on_from_every_stage() {
         let answer = scene.the_answer("Hello world");
         assert_eq!(answer.buttons.len(), 2, "{stage}");
     }
+}
+
+#[tokio::test]
+async fn card_that_was_sent_long_ago_is_not_sent_again_though_its_message_was_never_learnt() {
+    let scene = Scene::new().await;
+    let saved = scene.prepared().await;
+    scene.bot.start(&scene.to, &thinking(), &mut saved.clone()).await.expect("started");
+    // The platform has forgotten by now under which key it was sent.
+    scene.advance(Duration::from_hours(2));
+    let (bot, mut at) = scene.restarted(&saved);
+    bot.start(&scene.to, &thinking(), &mut at).await.expect("started");
+    bot.finish(&scene.to, &done("Hello world"), &mut at).await.expect("finished");
+    scene.the_answer("Hello world");
+}
+
+#[tokio::test]
+async fn answer_ends_well_though_streaming_has_closed_meanwhile() {
+    let scene = Scene::new().await;
+    let mut at = scene.started().await;
+    scene.advance(Duration::from_mins(11));
+    scene.finish(&mut at, "Hello world").await;
+    scene.the_answer("Hello world");
 }
 
 #[tokio::test]
