@@ -50,7 +50,8 @@ pub trait Inbox: Send + Sync {
     fn release<'a>(&'a self, worker: &'a WorkerId) -> BoxFuture<'a, Result<u64, StoreError>>;
 
     /// Asks whoever works on an event to end it; an event that nobody works on ends at once, as `done` with the
-    /// cause as reason. Works across processes.
+    /// cause as reason, unless an earlier attempt left a delivery unfinished: then it is due at once, so that its card
+    /// is brought to an end. Works across processes.
     fn cancel(&self, event: EventId, cause: CancelCause) -> BoxFuture<'_, Result<Cancelled, StoreError>>;
 
     /// The same by the platform's message id. If the message is not here yet, that is remembered for when it comes.
