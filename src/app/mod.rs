@@ -23,10 +23,11 @@ use magpie_core::router::Router;
 use magpie_core::turn::{Bot, Turn};
 use magpie_store::{Database, MigrateError, OpenError};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::config::Config;
+use crate::http::requests::Requests;
 use crate::http::{self, Connections, Pages, Ports, Shared};
 use crate::ops::metrics;
 use backoff::Backoff;
@@ -181,6 +182,7 @@ impl App {
             database = self.database.kind(), "serving");
         connect_all(&self.shared, &stop);
         keep_metrics(&self.shared, &stop);
+        let requests = self.shared.requests.clone();
         let closing = tokio::spawn(close(Arc::clone(&self.shared), public, stop.clone()));
 
         let work = work(&self.shared, &self.database, &self.config, worker_id, stop.clone());
@@ -189,12 +191,13 @@ impl App {
             failed = first_to_fail(servers, stop.clone()) => Err(failed),
         };
         stop.cancel();
-        // The workers have ended; what is still open is at most an acknowledgement.
-        if tokio::time::timeout(grace.max(LAST_ANSWERS), closing).await.is_err() {
-            warn!("open connections were cut off");
+        if timeout(grace.max(LAST_ANSWERS), requests.ended()).await.is_err() {
+            warn!("requests under way were cut off");
         }
+        // What the web server still waits for are idle connections.
+        closing.abort();
         admin.stop(false).await;
-        if tokio::time::timeout(LAST_ANSWERS, self.database.close()).await.is_err() {
+        if timeout(LAST_ANSWERS, self.database.close()).await.is_err() {
             warn!("connections to the database were left open");
         }
         info!("stopped");
@@ -231,6 +234,7 @@ fn shared(config: &Config, bots: BTreeMap<String, Arc<Bot>>, router: Arc<Router>
             timeout: Duration::from_secs(config.server.request_timeout_seconds),
         },
         scrape: metrics::install(),
+        requests: Requests::default(),
         stopping: CancelToken::new(),
     }
 }

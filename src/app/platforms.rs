@@ -41,6 +41,7 @@ impl Platforms<'_> {
             base_url: given(&bot.base_url),
             timestamp_window: self.window(),
             templates: self.templates("feishu"),
+            calls_per_second: bot.budget.calls_per_second,
             ..FeishuConfig::new(BotId::from(name), bot.platform, bot.app_id.as_str(), secret, token)
         }
     }
@@ -67,11 +68,7 @@ impl Platforms<'_> {
                 magpie_dingtalk::Secret::new(bot.client_secret.expose()),
             )
         };
-        // The adapter knows no "unlimited"; beyond this pace nothing is gained.
-        config.timing.calls_per_second = match bot.budget.calls_per_second {
-            0 => 1_000,
-            calls => calls,
-        };
+        config.timing.calls_per_second = bot.budget.calls_per_second;
         config
     }
 

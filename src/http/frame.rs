@@ -3,14 +3,16 @@
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _};
+use actix_web::{Error, HttpMessage as _, web};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span, debug, field, info, info_span};
 use uuid::Uuid;
 
+use super::Shared;
 use super::problem::Problem;
+use super::requests::Tracked;
 use super::trace::TraceContext;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -41,6 +43,8 @@ pub async fn frame(
     request.extensions_mut().insert(RequestId(id.clone()));
     request.extensions_mut().insert(trace);
     let method = request.method().clone();
+    let shared = request.app_data::<web::Data<Shared>>().cloned();
+    let running = shared.as_ref().map(|shared| shared.requests.begin());
 
     async move {
         let response = next.call(request).await?.map_into_boxed_body();
@@ -48,7 +52,13 @@ pub async fn frame(
         let is_page = is_html(response.headers());
         set_headers(response.headers_mut(), &id, is_page);
         record(&method, &response, started);
-        Ok(response)
+        if shared.is_some_and(|shared| shared.stopping.is_cancelled()) {
+            response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        }
+        Ok(match running {
+            Some(running) => response.map_body(|_, body| BoxBody::new(Tracked::new(body, running))),
+            None => response,
+        })
     }
     .instrument(span)
     .await

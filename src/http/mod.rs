@@ -4,6 +4,7 @@ pub mod body;
 pub mod frame;
 pub mod health;
 pub mod problem;
+pub mod requests;
 pub mod trace;
 pub mod webhook;
 
@@ -27,6 +28,7 @@ use magpie_core::turn::Bot;
 use crate::ops::metrics::Scrape;
 use body::BodyLimits;
 use problem::Problem;
+use requests::Requests;
 
 /// What the handlers work with.
 pub struct Shared {
@@ -38,6 +40,7 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     pub body: BodyLimits,
     pub scrape: Scrape,
+    pub requests: Requests,
     /// Cancelled when shutdown begins.
     pub stopping: CancelToken,
 }

@@ -11,6 +11,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use magpie::app::clients;
 use magpie::http::body::BodyLimits;
+use magpie::http::requests::Requests;
 use magpie::http::{self, Connections, Ports, Shared};
 use magpie::ops::metrics;
 use magpie_core::cancel::CancelToken;
@@ -159,6 +160,7 @@ impl Stand {
             clock: Arc::new(SystemClock),
             body: BodyLimits { max_bytes: plan.max_body_bytes, timeout: plan.body_timeout },
             scrape: metrics::install(),
+            requests: Requests::default(),
             stopping: CancelToken::new(),
         });
         if plan.with_store {
