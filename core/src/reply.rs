@@ -9,6 +9,7 @@ mod pump;
 
 use std::sync::Arc;
 
+use metrics::counter;
 use tracing::warn;
 
 use crate::card::{Card, CardState};
@@ -125,6 +126,7 @@ impl Reply {
             self.save().await?;
             shown = self.desk.platform.finish(&self.desk.to, &refused, &mut self.delivery.card).await;
         }
+        self.count(&shown);
         if let Err(error) = shown {
             if matches!(error, SendError::Gone { .. }) {
                 self.delivery.state = DeliveryState::Dropped;
@@ -135,6 +137,12 @@ impl Reply {
         self.delivery.state = DeliveryState::Final;
         self.delivery.updated_at = self.desk.clock.now();
         Ok(&self.delivery)
+    }
+
+    /// Counts a change of the card, the last one included.
+    fn count(&self, result: &Result<(), SendError>) {
+        let (platform, outcome) = (self.desk.platform.kind(), result.as_ref().map_or_else(SendError::name, |()| "ok"));
+        counter!("magpie_card_updates_total", "platform" => platform.as_str(), "outcome" => outcome).increment(1);
     }
 
     /// Writes the delivery down as it is.

@@ -10,7 +10,6 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use metrics::counter;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
@@ -91,9 +90,7 @@ impl Reply {
     async fn note(&mut self, (at, result): Sent, timing: &mut Timing) -> Result<(), ReplyError> {
         let changed = at.form != self.delivery.card.form || at.message != self.delivery.card.message;
         self.delivery.card = at;
-        let outcome = result.as_ref().map_or_else(SendError::name, |()| "ok");
-        counter!("magpie_card_updates_total", "platform" => self.desk.platform.kind().as_str(), "outcome" => outcome)
-            .increment(1);
+        self.count(&result);
         match result {
             Ok(()) => timing.sent(),
             Err(SendError::Retry { call, code, after, .. }) => {

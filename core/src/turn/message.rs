@@ -112,7 +112,7 @@ impl Turn {
         let end = reply.stream(deltas, &mut draft, pace).await?;
 
         let ending = Ending::of(&end, &draft, cancel.cause(), language);
-        observe(claim, &draft, ending.outcome);
+        observe(claim, &draft, conversation, ending.outcome);
         if let End::Failed(error) = &end {
             warn!(error = error as &dyn std::error::Error, "no engine finished the answer");
             self.log_error(claim, error.reason(), &error.to_string()).await;
@@ -330,9 +330,11 @@ fn question_text(message: &Message) -> String {
     }
 }
 
-fn observe(claim: &Claim, draft: &Draft, outcome: &'static str) {
+fn observe(claim: &Claim, draft: &Draft, conversation: ConversationId, outcome: &'static str) {
     let bot = claim.event.bot.to_string();
     let engine = draft.choice().map_or_else(|| "none".to_owned(), |choice| choice.engine.name.clone());
+    info!(conversation.id = %conversation, engine.name = engine, outcome, seconds = draft.seconds(),
+        completion_tokens = draft.completion().map(|done| done.completion_tokens), "answer ended");
     if let Some(seconds) = draft.first_token_seconds() {
         histogram!("magpie_reply_first_token_seconds", "bot" => bot.clone(), "engine" => engine.clone())
             .record(seconds);
