@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
 /// A credential. `Debug` hides it, nothing prints it, and blanks around it are dropped: copies with stray blanks are a
 /// common cause of refusals.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(from = "String")]
 pub struct Secret(String);
 
 impl Secret {

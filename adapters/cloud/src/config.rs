@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use magpie_core::secret::Secret;
+
 /// One entry of `[[model.cloud]]`, with the limits that all endpoints share.
 #[derive(Debug, Clone)]
 pub struct CloudConfig {
@@ -32,37 +34,5 @@ impl CloudConfig {
     #[must_use]
     pub(crate) fn completions_url(&self) -> String {
         format!("{}/chat/completions", self.base_url.trim_end_matches('/'))
-    }
-}
-
-/// A text that `Debug` does not show.
-#[derive(Clone, Default)]
-pub struct Secret(String);
-
-impl Secret {
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_empty() { "Secret(empty)" } else { "Secret(***)" })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Secret;
-
-    #[test]
-    fn debug_output_does_not_show_the_secret() {
-        let shown = format!("{:?}", Secret::new("sk-very-private"));
-        assert!(!shown.contains("private"), "{shown}");
     }
 }

@@ -23,5 +23,6 @@ mod retry;
 mod sse;
 mod wire;
 
-pub use config::{CloudConfig, Secret};
+pub use config::CloudConfig;
 pub use engine::CloudEngine;
+pub use magpie_core::secret::Secret;

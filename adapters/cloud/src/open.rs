@@ -43,8 +43,8 @@ pub(crate) async fn open(
 async fn send(http: &reqwest::Client, config: &CloudConfig, prompt: &Prompt) -> Result<Response, Fault> {
     let mut request =
         http.post(config.completions_url()).header(ACCEPT, "text/event-stream").json(&Request::new(config, prompt));
-    if !config.api_key.expose().is_empty() {
-        request = request.bearer_auth(config.api_key.expose());
+    if !config.api_key.reveal().is_empty() {
+        request = request.bearer_auth(config.api_key.reveal());
     }
     let response = request.send().await.map_err(|source| Fault::from_transport(&config.name, source))?;
     if response.status() != StatusCode::OK {

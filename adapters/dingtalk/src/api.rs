@@ -14,8 +14,8 @@ use crate::answer::{Class, judge};
 use crate::config::Timing;
 use crate::failure::Failure;
 use crate::pace::Pace;
-use crate::secret::Secret;
 use crate::token::{Grant, Tokens};
+use magpie_core::secret::Secret;
 
 const TOKEN_HEADER: &str = "x-acs-dingtalk-access-token";
 /// How often a call that must succeed is made.
@@ -171,7 +171,7 @@ impl Api {
 
     async fn fetch_token(&self) -> Result<Grant, Failure> {
         let Credentials { client_id, client_secret } = &self.credentials;
-        let body = json!({"appKey": client_id, "appSecret": client_secret.expose()});
+        let body = json!({"appKey": client_id, "appSecret": client_secret.reveal()});
         let answer = self.send(Call::Token, self.address(Call::Token), None, &body).await?;
         let life = answer.get("expireIn").and_then(Value::as_u64).unwrap_or(7_200);
         match answer.get("accessToken").and_then(Value::as_str).filter(|token| !token.is_empty()) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use magpie_core::ids::BotId;
 use url::Url;
 
-use crate::secret::Secret;
+use magpie_core::secret::Secret;
 
 /// `[bots.NAME]` of a DingTalk bot. Empty texts count as absent.
 #[derive(Debug, Clone)]

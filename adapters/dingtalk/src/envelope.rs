@@ -16,8 +16,8 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STAN
 use serde::Serialize;
 use sha1::{Digest, Sha1};
 
-use crate::secret::Secret;
 use crate::sign::same;
+use magpie_core::secret::Secret;
 
 /// The scheme pads to twice the cipher's block, so up to 32 padding bytes occur and a PKCS#7 remover fails.
 const PADDING_UNIT_BYTES: usize = 32;
@@ -93,7 +93,7 @@ pub(crate) struct SealedReply {
 impl Envelope {
     /// `aes_key` as the console shows it: 43 characters. `None` if it is not such a key.
     pub fn new(token: Secret, aes_key: &Secret) -> Option<Self> {
-        let text = aes_key.expose();
+        let text = aes_key.reveal();
         if text.len() != AES_KEY_CHARACTERS {
             return None;
         }
@@ -103,7 +103,7 @@ impl Envelope {
 
     /// Lower-case hexadecimal SHA-1 over the four texts, sorted by bytes and joined.
     pub fn signature(&self, timestamp: &str, nonce: &str, encrypt: &str) -> String {
-        let mut texts = [self.token.expose(), timestamp, nonce, encrypt];
+        let mut texts = [self.token.reveal(), timestamp, nonce, encrypt];
         texts.sort_unstable();
         hex::encode(Sha1::digest(texts.concat()))
     }

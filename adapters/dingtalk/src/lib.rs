@@ -36,7 +36,6 @@ mod platform;
 mod quote;
 mod robot;
 mod route;
-mod secret;
 mod sign;
 mod split;
 mod token;
@@ -44,5 +43,5 @@ mod verify;
 
 pub use config::{ConfigError, DingTalkConfig, Timing};
 pub use entropy::{Entropy, SystemEntropy};
+pub use magpie_core::secret::Secret;
 pub use platform::DingTalk;
-pub use secret::Secret;

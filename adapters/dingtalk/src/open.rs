@@ -15,8 +15,8 @@ use crate::callback::{self, Meaning, Owners};
 use crate::entropy::Entropy;
 use crate::envelope::Envelope;
 use crate::robot::{self, Recipient};
-use crate::secret::Secret;
 use crate::verify::{self, Window};
+use magpie_core::secret::Secret;
 
 /// Everything that judging and reading a request needs. Pure: no I/O, no clock.
 pub(crate) struct Intake {
@@ -69,12 +69,12 @@ impl Intake {
         match Claim::of(raw) {
             Claim::Event(encrypt) => self.open_event(raw, &encrypt, &window),
             Claim::Card => {
-                let verified = verify::card(raw, self.card_secret.expose(), &window)?;
+                let verified = verify::card(raw, self.card_secret.reveal(), &window)?;
                 let pressed = action::read(&verified, &self.recipient.bot)?;
                 Ok(received(pressed.event, AnswerBy::card(pressed.room)))
             }
             Claim::Robot => {
-                let verified = verify::robot(raw, self.client_secret.expose(), &window)?;
+                let verified = verify::robot(raw, self.client_secret.reveal(), &window)?;
                 Ok(received(robot::read(&verified, &self.recipient)?, AnswerBy::Robot))
             }
         }

@@ -27,8 +27,8 @@ use crate::gate::Gate;
 use crate::open::Intake;
 use crate::robot::Recipient;
 use crate::route::WebhookHosts;
-use crate::secret::Secret;
 use crate::sign::derived_card_secret;
+use magpie_core::secret::Secret;
 
 /// Origin of the APIs for mainland tenants.
 const ORIGIN: &str = "https://api.dingtalk.com";
@@ -120,7 +120,7 @@ fn intake(config: &DingTalkConfig, entropy: Arc<dyn Entropy>) -> Result<Intake, 
     let keys = Keys { bot: &config.bot };
     let client_id = keys.required("client_id", &config.client_id, "it is the app's AppKey (Client ID)")?;
     let secret =
-        keys.required("client_secret", config.client_secret.expose(), "robot messages are verified by the AppSecret")?;
+        keys.required("client_secret", config.client_secret.reveal(), "robot messages are verified by the AppSecret")?;
     let legacy = keys.address("legacy_base_url", config.legacy_base_url.as_deref())?;
     if config.timestamp_window.is_zero() {
         return Err(keys.invalid("timestamp_window", "no request would ever be accepted"));
@@ -192,7 +192,7 @@ impl Platform for DingTalk {
             else {
                 return Ok(());
             };
-            let body = register_callback(route, address, self.intake.card_secret.expose());
+            let body = register_callback(route, address, self.intake.card_secret.reveal());
             self.courier.api.insist(Call::RegisterCallback, || body.clone()).await?;
             Ok(())
         }

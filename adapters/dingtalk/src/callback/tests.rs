@@ -4,7 +4,7 @@ use magpie_core::platform::RawRequest;
 use serde_json::Value;
 
 use super::*;
-use crate::secret::Secret;
+use magpie_core::secret::Secret;
 
 /// Runs one vector: the request as it would come, judged by a bot with the vector's token, key and owner.
 fn run(case: &Value) -> Result<Push, WebhookError> {
