@@ -22,7 +22,7 @@ mod vocabulary;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Parser;
 
 use dialogue::{DEFAULT_SYSTEM, Dialogues, OTHER_SYSTEMS};
@@ -34,7 +34,7 @@ use vocabulary::Vocabulary;
 #[command(about = "Trains Magpie's demo model, or measures a trained one")]
 struct Arguments {
     /// Folder for the trained file, made if missing
-    #[arg(long, required_unless_present = "eval")]
+    #[arg(long)]
     out: Option<PathBuf>,
     /// Measure this file instead of training
     #[arg(long, conflicts_with = "out")]
@@ -43,13 +43,13 @@ struct Arguments {
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/demo-model/corpus"))]
     corpus: PathBuf,
     /// Optimiser steps
-    #[arg(long, default_value_t = 2400)]
+    #[arg(long, default_value_t = 4500)]
     steps: usize,
     /// Seed of weights, order and noise
     #[arg(long, default_value_t = 2026)]
     seed: u64,
     /// Write the file every so many steps as well
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 500)]
     checkpoint_steps: usize,
 }
 
@@ -59,7 +59,7 @@ fn main() -> Result<()> {
     match (&arguments.eval, &arguments.out) {
         (Some(file), _) => eval::eval(file, &entries),
         (None, Some(out)) => train_and_export(&arguments, &entries, out),
-        (None, None) => unreachable!("the parser asks for one of the two"),
+        (None, None) => bail!("say `--out DIR` to train or `--eval FILE` to measure"),
     }
 }
 

@@ -103,7 +103,6 @@ struct Progress {
 }
 
 impl Progress {
-    #[expect(clippy::disallowed_methods, reason = "a progress line shows real time")]
     fn start(steps: usize) -> Self {
         Self { steps, since: Instant::now(), losses: Vec::new() }
     }
