@@ -31,7 +31,7 @@ fn cloud(endpoint: &CloudModel, model: &Model) -> CloudConfig {
     CloudConfig {
         name: endpoint.name.clone(),
         base_url: endpoint.base_url.clone(),
-        api_key: magpie_cloud::Secret::new(endpoint.api_key.expose()),
+        api_key: endpoint.api_key.clone(),
         model: endpoint.model.clone(),
         max_retries: endpoint.max_retries,
         cooldown: Duration::from_secs(endpoint.cooldown_seconds),

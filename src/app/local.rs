@@ -31,8 +31,9 @@ pub fn engine(model: &Model, clock: Arc<dyn Clock>) -> Result<Option<Arc<dyn Eng
 pub fn inspect(model: &Model) -> Result<String, LoadError> {
     let Some(settings) = settings(model) else { return Ok("none".to_owned()) };
     let found = magpie_candle::inspect(&settings, Arc::new(SystemClock))?;
-    let (millions, context) = (found.parameters.div_ceil(1_000_000), found.context_tokens);
-    Ok(format!("{} ({}, {millions} million parameters, context {context})", found.name, found.architecture))
+    let (tenths, context) = (found.parameters / 100_000, found.context_tokens);
+    let millions = format!("{}.{} million parameters", tenths / 10, tenths % 10);
+    Ok(format!("{} ({}, {millions}, context {context} tokens)", found.name, found.architecture))
 }
 
 /// Writes the demo model into `folder`, unless it is there, and gives its path.

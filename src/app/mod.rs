@@ -141,7 +141,7 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         // First, since a second process on one SQLite file is to hear of that and not of a port in use.
         let database = storage::open(&config.store, Arc::clone(&clock)).await?;
-        let clients = Clients::new(config.server.outbound_proxy.expose())?;
+        let clients = Clients::new(config.server.outbound_proxy.reveal())?;
         let router = engines::router(&config.model, &clients.streaming, &clock)?;
         let platforms = Platforms { config: &config, http: clients.platform, clock: Arc::clone(&clock) };
         let bots = bots(&config, &platforms)?;

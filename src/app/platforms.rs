@@ -8,6 +8,7 @@ use magpie_core::clock::Clock;
 use magpie_core::event::PlatformKind;
 use magpie_core::ids::BotId;
 use magpie_core::platform::Platform;
+use magpie_core::secret::Secret;
 use magpie_dingtalk::{DingTalk, DingTalkConfig};
 use magpie_feishu::{Feishu, FeishuConfig};
 
@@ -35,9 +36,9 @@ impl Platforms<'_> {
     }
 
     fn feishu(&self, name: &str, bot: &Bot) -> FeishuConfig {
-        let (secret, token) = (bot.app_secret.expose().into(), bot.verification_token.expose().into());
+        let (secret, token) = (bot.app_secret.clone(), bot.verification_token.clone());
         FeishuConfig {
-            encrypt_key: given(bot.encrypt_key.expose()).map(|key| key.as_str().into()),
+            encrypt_key: set(&bot.encrypt_key),
             base_url: given(&bot.base_url),
             timestamp_window: self.window(),
             templates: self.templates("feishu"),
@@ -47,26 +48,21 @@ impl Platforms<'_> {
     }
 
     fn dingtalk(&self, name: &str, bot: &Bot) -> DingTalkConfig {
-        let secret = |value: &crate::config::Secret| given(value.expose()).map(magpie_dingtalk::Secret::new);
         let public = self.config.server.public_url.trim_end_matches('/');
         let mut config = DingTalkConfig {
             robot_code: given(&bot.robot_code),
-            callback_token: secret(&bot.callback_token),
-            callback_aes_key: secret(&bot.callback_aes_key),
+            callback_token: set(&bot.callback_token),
+            callback_aes_key: set(&bot.callback_aes_key),
             corp_id: given(&bot.corp_id),
             card_template_id: given(&bot.card_template_id),
             base_url: given(&bot.base_url),
             legacy_base_url: given(&bot.legacy_base_url),
             webhook_hosts: bot.webhook_hosts.clone(),
-            card_callback_secret: secret(&bot.card_callback_secret),
+            card_callback_secret: set(&bot.card_callback_secret),
             public_webhook_url: given(public).map(|origin| format!("{origin}/webhook/{name}")),
             timestamp_window: self.window(),
             templates: self.templates("dingtalk"),
-            ..DingTalkConfig::new(
-                BotId::from(name),
-                bot.client_id.as_str(),
-                magpie_dingtalk::Secret::new(bot.client_secret.expose()),
-            )
+            ..DingTalkConfig::new(BotId::from(name), bot.client_id.as_str(), bot.client_secret.clone())
         };
         config.timing.calls_per_second = bot.budget.calls_per_second;
         config
@@ -81,6 +77,10 @@ impl Platforms<'_> {
         let folder: &Path = &self.config.cards.folder;
         (!folder.as_os_str().is_empty()).then(|| folder.join(platform)).filter(|folder| folder.is_dir())
     }
+}
+
+fn set(secret: &Secret) -> Option<Secret> {
+    (!secret.is_empty()).then(|| secret.clone())
 }
 
 fn given(text: &str) -> Option<String> {

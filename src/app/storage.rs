@@ -33,7 +33,7 @@ pub async fn look_at(store: &config::Store, clock: Arc<dyn Clock>) -> Result<Dat
 }
 
 fn store_config(store: &config::Store, clock: Arc<dyn Clock>) -> StoreConfig {
-    StoreConfig { url: store.url.expose().to_owned(), max_connections: store.max_connections, clock }
+    StoreConfig { url: store.url.reveal().to_owned(), max_connections: store.max_connections, clock }
 }
 
 /// Applies migrations, waiting for the database if it is away.

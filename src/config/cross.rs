@@ -150,14 +150,14 @@ fn cloud_tables(root: &Node) -> impl Iterator<Item = &Table> {
 
 fn text<'t>(table: &'t Table, key: &str) -> &'t str {
     match table.get(key).map(|node| &node.kind) {
-        Some(Kind::String(text)) => text,
+        Some(Kind::String(text)) => text.trim(),
         _ => "",
     }
 }
 
 fn is_set(node: &Node) -> bool {
     match &node.kind {
-        Kind::String(text) => !text.is_empty(),
+        Kind::String(text) => !text.trim().is_empty(),
         Kind::Array(items) => !items.is_empty(),
         _ => true,
     }

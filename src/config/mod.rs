@@ -10,7 +10,6 @@ mod problem;
 mod reference;
 mod rules;
 mod schema;
-mod secret;
 mod sections;
 mod settings;
 mod size;
@@ -22,7 +21,6 @@ use serde::Deserialize;
 
 pub use environment::Environment;
 pub use problem::{ConfigError, Origin, Problem};
-pub use secret::Secret;
 pub use sections::{
     Auth, Bot, Budget, Cards, Chat, CloudModel, Config, Limits, LocalModel, Log, LogFormat, Model, Server, Store, Tls,
     Transport,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use magpie_core::event::PlatformKind;
+use magpie_core::secret::Secret;
 use magpie_core::settings::{DirectPolicy, GroupPolicy, SessionScope, Strategy};
 use serde::Deserialize;
 
-use super::secret::Secret;
 use super::size::ByteSize;
 
 /// A whole configuration, checked.

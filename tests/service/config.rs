@@ -26,7 +26,7 @@ fn refusal(file: &str, environment: &[(&str, &str)]) -> String {
 fn defaults_alone_boot_on_sqlite_without_bots() {
     let loaded = parse("", &[]).unwrap();
     assert_eq!(loaded.config.server.listen, "0.0.0.0:18789");
-    assert_eq!(loaded.config.store.url.expose(), "sqlite://data/magpie.db");
+    assert_eq!(loaded.config.store.url.reveal(), "sqlite://data/magpie.db");
     assert!(loaded.config.bots.is_empty() && loaded.config.model.cloud.is_empty());
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
 }
@@ -130,7 +130,7 @@ fn the_environment_changes_one_element_of_a_list_of_tables() {
         ("MAGPIE_MODEL__CLOUD__1__MODEL", "n"),
     ];
     let cloud = parse(file, &environment).unwrap().config.model.cloud;
-    assert_eq!((cloud[0].name.as_str(), cloud[0].api_key.expose()), ("a", "key-a"));
+    assert_eq!((cloud[0].name.as_str(), cloud[0].api_key.reveal()), ("a", "key-a"));
     assert_eq!((cloud[1].name.as_str(), cloud[1].max_retries), ("b", 2));
 }
 
@@ -146,7 +146,7 @@ fn a_gap_in_a_list_is_refused() {
 fn bot_names_in_the_environment_ignore_case_and_hyphens() {
     let file = HELPDESK.replace("helpdesk", "help-desk");
     let loaded = parse(&file, &[("MAGPIE_BOTS__HELP_DESK__APP_SECRET", "other")]).unwrap();
-    assert_eq!(loaded.config.bots["help-desk"].app_secret.expose(), "other");
+    assert_eq!(loaded.config.bots["help-desk"].app_secret.reveal(), "other");
 }
 
 #[test]
@@ -166,9 +166,9 @@ fn a_bot_can_stand_in_the_environment_alone() {
 fn database_url_sets_the_store_unless_the_key_itself_is_set() {
     let url = ("DATABASE_URL", "postgres://u:p@db/magpie");
     let file = "[store]\nurl = \"sqlite://x.db\"\n";
-    assert_eq!(parse(file, &[url]).unwrap().config.store.url.expose(), url.1);
+    assert_eq!(parse(file, &[url]).unwrap().config.store.url.reveal(), url.1);
     let both = [url, ("MAGPIE_STORE__URL", "sqlite://y.db")];
-    assert_eq!(parse(file, &both).unwrap().config.store.url.expose(), "sqlite://y.db");
+    assert_eq!(parse(file, &both).unwrap().config.store.url.reveal(), "sqlite://y.db");
 }
 
 #[test]
@@ -181,8 +181,8 @@ fn references_are_resolved_and_typed() {
         .replace("very private two", "${TOKEN}")
         + "[server]\nmax_body_bytes = \"${BODY}\"\n";
     let config = parse(&file, &[("TOKEN", "from the environment"), ("BODY", "4096")]).unwrap().config;
-    assert_eq!(config.bots["helpdesk"].app_secret.expose(), "from a file");
-    assert_eq!(config.bots["helpdesk"].verification_token.expose(), "from the environment");
+    assert_eq!(config.bots["helpdesk"].app_secret.reveal(), "from a file");
+    assert_eq!(config.bots["helpdesk"].verification_token.reveal(), "from the environment");
     assert_eq!(config.server.max_body_bytes, 4096);
 }
 

@@ -44,14 +44,14 @@ async fn local_model(config: &Config, report: &mut Report) {
 
 /// Listing models costs nothing and needs the key.
 async fn call(endpoint: &CloudModel, config: &Config, check: &str, report: &mut Report) {
-    let clients = match Clients::new(config.server.outbound_proxy.expose()) {
+    let clients = match Clients::new(config.server.outbound_proxy.reveal()) {
         Ok(clients) => clients,
         Err(error) => return report.fail(check, chain(&error)),
     };
     let url = format!("{}/models", endpoint.base_url.trim_end_matches('/'));
     let mut request = clients.platform.get(&url).timeout(TIMEOUT);
     if !endpoint.api_key.is_empty() {
-        request = request.bearer_auth(endpoint.api_key.expose());
+        request = request.bearer_auth(endpoint.api_key.reveal());
     }
     match request.send().await.map(|response| response.status()) {
         Ok(status) if status.is_success() => report.ok(check, format!("{url} answers")),

@@ -18,7 +18,7 @@ pub async fn check(config: &Config, online: bool, report: &mut Report) {
     if config.bots.is_empty() {
         report.warn("bots", "none; add a [bots.NAME]");
     }
-    let http = match Clients::new(config.server.outbound_proxy.expose()) {
+    let http = match Clients::new(config.server.outbound_proxy.reveal()) {
         Ok(clients) => clients.platform,
         Err(error) => return report.fail("server.outbound_proxy", chain(&error)),
     };

@@ -14,7 +14,7 @@ use crate::config;
 const TIMEOUT: Duration = Duration::from_secs(8);
 
 pub async fn check(store: &config::Store, report: &mut Report) {
-    let url = store.url.expose();
+    let url = store.url.reveal();
     if let Some(path) = url.strip_prefix("sqlite://")
         && !Path::new(path.split('?').next().unwrap_or(path)).exists()
     {
