@@ -4,6 +4,7 @@
 mod backoff;
 pub mod clients;
 mod engines;
+mod error;
 #[cfg_attr(not(feature = "candle"), path = "local_absent.rs")]
 pub mod local;
 mod platforms;
@@ -21,7 +22,7 @@ use magpie_core::ids::WorkerId;
 use magpie_core::inbox::worker::{Worker, WorkerSettings};
 use magpie_core::router::Router;
 use magpie_core::turn::{Bot, Turn};
-use magpie_store::{Database, MigrateError, OpenError};
+use magpie_store::Database;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
@@ -32,46 +33,11 @@ use crate::http::{self, Connections, Pages, Ports, Shared};
 use crate::ops::metrics;
 use backoff::Backoff;
 use clients::Clients;
+pub use error::StartError;
 pub use platforms::Platforms;
 
 /// Acknowledgements take milliseconds; whoever needs longer at the end is cut off.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
-
-/// Why the service does not start, or ends by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("{key} = {address}: the address can't be listened on; is another process there?")]
-    Listen {
-        key: &'static str,
-        address: String,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error(transparent)]
-    Feishu(#[from] magpie_feishu::ConfigError),
-    #[error(transparent)]
-    DingTalk(#[from] magpie_dingtalk::ConfigError),
-    #[error("no HTTP client can be made; check server.outbound_proxy and the machine's certificates")]
-    Client(#[from] reqwest::Error),
-    #[error("the store can't be opened")]
-    Store(#[from] OpenError),
-    #[error("the database can't be used")]
-    Migrate(#[from] MigrateError),
-    #[error(
-        "model.local.path is set, but this program was built without local models; build it with the feature candle"
-    )]
-    NoLocalModels,
-    #[error("a listener ended by itself")]
-    Serve(#[source] std::io::Error),
-}
-
-impl StartError {
-    /// Whether the operator gave something that can't be used, rather than that something failed.
-    #[must_use]
-    pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Feishu(_) | Self::DingTalk(_) | Self::Store(_) | Self::NoLocalModels)
-    }
-}
 
 /// The service: built, listening, not yet answering.
 pub struct App {
@@ -174,7 +140,6 @@ impl App {
     /// # Errors
     /// The database does not fit this version, or a listener failed.
     pub async fn run(self, stop: CancelToken) -> Result<(), StartError> {
-        let grace = Duration::from_secs(self.config.server.shutdown_grace_seconds);
         let (public, admin) = (self.public.server.handle(), self.admin.server.handle());
         let worker_id = worker_id(self.public.address);
         let servers = [tokio::spawn(self.public.server), tokio::spawn(self.admin.server)];
@@ -191,7 +156,7 @@ impl App {
             failed = first_to_fail(servers, stop.clone()) => Err(failed),
         };
         stop.cancel();
-        if timeout(grace.max(LAST_ANSWERS), requests.ended()).await.is_err() {
+        if timeout(LAST_ANSWERS, requests.ended()).await.is_err() {
             warn!("requests under way were cut off");
         }
         // What the web server still waits for are idle connections.

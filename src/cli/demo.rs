@@ -71,8 +71,6 @@ impl Demo {
             ("server.listen", text(&self.listen.to_string())),
             ("server.admin_listen", text("127.0.0.1:0")),
             ("server.outbound_proxy", text("")),
-            // An open page holds its stream; nobody wants to wait for it.
-            ("server.shutdown_grace_seconds", "2".to_owned()),
             ("store.url", text(&database)),
             ("bots.demo-feishu.platform", text("feishu")),
             ("bots.demo-feishu.app_id", text(&feishu.app_id)),
