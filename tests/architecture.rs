@@ -6,7 +6,19 @@ use std::process::Command;
 /// Our crates that `crate_name` names as normal dependencies, by cargo's own account.
 fn own_dependencies(crate_name: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "--locked", "--edges", "normal", "--depth", "1", "--prefix", "none", "--format", "{p}"])
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "--edges",
+            "normal",
+            "--depth",
+            "1",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
         .args(["--package", crate_name])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
@@ -25,7 +37,11 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 fn crates_import_only_what_they_may() {
     let adapters = ["magpie-dingtalk", "magpie-feishu", "magpie-store", "magpie-candle", "magpie-cloud"];
     for adapter in adapters {
-        assert_eq!(own_dependencies(adapter), set(&["magpie-core"]), "{adapter} may import the core and nothing else of ours");
+        assert_eq!(
+            own_dependencies(adapter),
+            set(&["magpie-core"]),
+            "{adapter} may import the core and nothing else of ours"
+        );
     }
     assert_eq!(own_dependencies("magpie-core"), set(&[]), "the core imports none of our crates");
     assert_eq!(own_dependencies("magpie-sim"), set(&[]), "the simulated platforms share no code with us");

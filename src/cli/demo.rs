@@ -135,6 +135,8 @@ fn demo_model(model: &mut config::Model, data: &Path) -> anyhow::Result<()> {
     if model.local.path.is_empty() && model.cloud.is_empty() {
         let written = local::demo_model(data).context("the demo model can't be written")?;
         model.local.path = written.map(|path| path.display().to_string()).unwrap_or_default();
+        // Its figures were measured so; sampling mixes its few fixed answers.
+        model.local.temperature = 0.0;
     }
     Ok(())
 }

@@ -93,7 +93,8 @@ const RULES: &[(&str, Rule)] = &[
     ("model.local.max_batch_size", Rule::Integer(1, 1024)),
     ("model.local.cache_bytes", Rule::Bytes),
     ("model.local.threads", Rule::Integer(0, 1024)),
-    ("model.local.device", Rule::OneOf(&["auto", "cpu", "cuda", "metal"])),
+    // The local model runs on the processor; graphics processors come with the batching engine.
+    ("model.local.device", Rule::OneOf(&["auto", "cpu"])),
     ("model.cloud.*.name", Rule::NotEmpty),
     ("model.cloud.*.base_url", Rule::Url(&["https", "http"])),
     ("model.cloud.*.api_key", Rule::Secret),
