@@ -1,0 +1,20 @@
+//! Magpie from the outside: the really started program between simulated platforms and a scripted model endpoint.
+//!
+//! Nothing here knows the inside. What people see is read from the platforms, what operators see from the tables, the
+//! metrics and the exit codes. Platforms, endpoint and test live in this process and outlast the service, which is
+//! killed at will. Tests on Postgres need `TEST_DATABASE_URL`, the address of a server on which databases may be made;
+//! without it they say that they are skipped.
+
+mod harness;
+
+mod buttons;
+mod commands;
+mod conversation;
+mod crash;
+mod database_away;
+mod duplicates;
+mod engines;
+mod instances;
+mod platform_faults;
+mod refusals;
+mod shutdown;
