@@ -95,6 +95,8 @@ impl Delivery<'_> {
                     // It may have arrived; another way would show it twice.
                     Class::Temporary if failure.code != "connect" => return Err(failure),
                     Class::ReplyPathExpired => state.webhook_gone = true,
+                    // Nothing else leads to this person, so the webhook has to be tried again later.
+                    _ if Target::of(self.to, &self.way).is_none() => return Err(failure),
                     _ => {}
                 },
             }

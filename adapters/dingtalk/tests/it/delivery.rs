@@ -164,6 +164,19 @@ async fn nobody_to_reach_is_said_so() {
 }
 
 #[tokio::test]
+async fn a_webhook_that_fails_for_now_does_not_lose_the_answer_of_who_has_no_other_way() {
+    let scene = Scene::new(Asker::OutsiderAlone).await;
+    let card = done("x");
+    let mut at = scene.prepare(&card).await;
+    let limited = scene.sim.faults().inject(Target::Api(Api::SessionWebhook), Fault::RateLimited, Times::Always);
+    let error = scene.bot.finish(&scene.to, &card, &mut at).await.unwrap_err();
+    assert!(matches!(error, SendError::Retry { .. }), "{error}");
+    scene.sim.faults().remove(limited);
+    scene.finish(&card, &mut at).await;
+    assert_eq!(scene.only().markdown, "x");
+}
+
+#[tokio::test]
 async fn flow_control_and_rate_limits_delay_and_do_not_lose() {
     let scene = Scene::new(Asker::MemberAlone).await;
     scene.sim.faults().inject(Target::Cards, Fault::PermissionMissing, Times::Always);
