@@ -84,8 +84,10 @@ async fn accept(received: Received, trace: Option<String>, bot: &Bot, shared: &S
     let kind = received.event.kind();
     let entry = intake::entry(received.event.clone(), &bot.settings, shared.clock.now(), trace);
     let (event_id, ignored) = (entry.id, entry.done.is_some());
-    // Later than the platform waits, an answer is worthless: it sends the event again, which is then a duplicate.
-    let outcome = match timeout(bot.platform.limits().ack_deadline, ports.inbox.accept(entry)).await {
+    // Later than the platform waits, an answer is worthless: it sends the event again, which is then a duplicate. The
+    // last quarter of its patience is for the answer's way.
+    let patience = bot.platform.limits().ack_deadline * 3 / 4;
+    let outcome = match timeout(patience, ports.inbox.accept(entry)).await {
         Ok(Ok(Acceptance::New)) if ignored => "ignored",
         Ok(Ok(Acceptance::New)) => "accepted",
         Ok(Ok(Acceptance::Duplicate)) => "duplicate",

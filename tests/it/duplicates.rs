@@ -32,6 +32,7 @@ async fn a_repeated_event_is_answered_once(backing: Backing) {
     for seat in [&feishu, &dingtalk] {
         assert_eq!(seat.answers().len(), 2, "{}", seat.described());
     }
+    stage.tables.settled().await;
     assert_eq!((model.prompts().len(), stage.tables.count("events").await), (4, 4));
     assert_eq!(stage.tables.count("events WHERE state = 'done' AND reason IS NULL").await, 4);
 }

@@ -4,6 +4,7 @@ use magpie_sim::view::{CardState, MessageView};
 
 use crate::harness::endpoint::usual_answer;
 use crate::harness::script::MODEL;
+use crate::harness::seat::is_finished;
 use crate::harness::service::free_port;
 use crate::harness::{Backing, Endpoint, Gate, Plan, Script, Seat, Stage};
 
@@ -81,7 +82,7 @@ async fn an_answer_that_dies_is_begun_anew_in_the_same_card() {
 #[tokio::test]
 async fn with_every_engine_down_the_card_fails_with_one_sentence() {
     let nobody = format!("http://127.0.0.1:{}/v1", free_port());
-    let stage = Stage::start(Plan::new(Backing::Sqlite).cloud_at("primary", &nobody)).await;
+    let stage = Stage::start(Plan::new(Backing::Sqlite).cloud_at("primary", &nobody).cooldown(30)).await;
     for seat in stage.groups() {
         seat.say_acknowledged("anybody there").await;
         let card = failed(&seat).await;
@@ -140,7 +141,7 @@ async fn cloud_first_falls_to_the_local_model_and_says_so() {
     let stage = Stage::start(plan).await;
     for seat in stage.groups() {
         seat.say_acknowledged("What is Magpie?").await;
-        let answer = seat.answer("a finished answer", |answer| answer.state == CardState::Final).await;
+        let answer = seat.answer("a finished answer", is_finished).await;
         assert!(answer.markdown.len() > 10, "{answer:?}");
         assert!(answer.note.contains("local") && answer.note.contains("primary: unavailable"), "{answer:?}");
     }
@@ -155,6 +156,6 @@ async fn the_local_model_answers_without_any_network() {
     let stage = Stage::start(plan).await;
     let seat = stage.dingtalk_direct();
     seat.say_acknowledged("你是谁？").await;
-    let answer = seat.answer("a finished answer", |answer| answer.state == CardState::Final).await;
+    let answer = seat.answer("a finished answer", is_finished).await;
     assert!(answer.note.contains("本地") && !answer.markdown.is_empty(), "{answer:?}");
 }

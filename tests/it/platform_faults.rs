@@ -157,13 +157,14 @@ async fn dingtalk_faults_at_the_start_lose_and_double_nothing() {
 async fn dingtalk_without_cards_answers_by_the_session_and_without_a_session_by_the_robot() {
     let (stage, model) = stage().await;
     stage.dingtalk.faults().inject(dingtalk::Target::Cards, dingtalk::Fault::TemplateNotExist, Times::Always);
-    for (number, seat) in [stage.dingtalk_group(), stage.dingtalk_direct()].into_iter().enumerate() {
+    for (place, seat) in [("group", stage.dingtalk_group()), ("direct chat", stage.dingtalk_direct())] {
+        let by_session = stage.dingtalk.calls(Api::SessionWebhook);
         survives_from_the_start(&seat, "no template").await;
-        assert_eq!(stage.dingtalk.calls(Api::SessionWebhook), number as u64 + 1);
+        assert_eq!(stage.dingtalk.calls(Api::SessionWebhook), by_session + 1);
 
         let gate = Gate::closed();
         model.next(Script::gated("", &gate, "Better late than never."));
-        let question = format!("will you take long, number {number}");
+        let question = format!("will you take long in the {place}");
         seat.say_acknowledged(&question).await;
         model.asked(&question).await;
         stage.dingtalk.expire_sessions();

@@ -61,10 +61,11 @@ impl Seat {
         self.answers().into_iter().filter(|answer| answer.markdown.contains(part)).collect()
     }
 
-    /// Waits for the finished answer that contains `part`, and sees to it that it is the only one.
+    /// Waits for the finished answer that contains `part`, and sees to it that it is the only one. Finished is a card
+    /// that grows no more and offers nothing to stop.
     pub async fn finished(&self, part: &str) -> MessageView {
         let what = format!("a finished answer with {part:?}");
-        let is_it = |answer: &MessageView| answer.state == CardState::Final && answer.markdown.contains(part);
+        let is_it = |answer: &MessageView| is_finished(answer) && answer.markdown.contains(part);
         let found = self.answer(&what, is_it).await;
         assert_eq!(self.answers_with(part).len(), 1, "one answer with {part:?}: {}", self.described());
         found
@@ -115,4 +116,9 @@ impl Seat {
         });
         lines.collect()
     }
+}
+
+/// Whether the platform has got all there is: the text, the small print, and the buttons that follow an answer.
+pub fn is_finished(answer: &MessageView) -> bool {
+    answer.state == CardState::Final && answer.buttons.iter().all(|button| button.style != "danger")
 }

@@ -57,6 +57,14 @@ impl Plan {
         self
     }
 
+    /// Leaves the endpoints added so far alone for so many seconds after repeated failures.
+    pub fn cooldown(mut self, seconds: i64) -> Self {
+        for cloud in &mut self.clouds {
+            cloud.insert("cooldown_seconds".into(), seconds.into());
+        }
+        self
+    }
+
     /// Sets a configuration key, such as `model.strategy`.
     pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.settings.push((key.to_owned(), value.into()));
