@@ -17,6 +17,8 @@ pub(crate) struct AnswerReader {
     ready: VecDeque<Delta>,
     tally: Tally,
     finish: Option<Finish>,
+    /// Something of an answer came: text or reasoning.
+    begun: bool,
     ended: bool,
 }
 
@@ -54,6 +56,7 @@ impl AnswerReader {
             ready: VecDeque::new(),
             tally,
             finish: None,
+            begun: false,
             ended: false,
         }
     }
@@ -64,8 +67,10 @@ impl AnswerReader {
             if let Some(delta) = self.ready.pop_front() {
                 return Ok(delta);
             }
-            if let Some(completion) = self.completion().filter(|_| self.ended) {
-                return Ok(Delta::Done(completion));
+            if self.ended {
+                // An empty answer helps nobody; another engine may have a better one.
+                let completion = self.completion().ok_or_else(|| self.broken("it ended without a word", None));
+                return completion.map(Delta::Done);
             }
             match self.response.chunk().await {
                 Ok(Some(bytes)) => self.take(&bytes)?,
@@ -79,7 +84,7 @@ impl AnswerReader {
 
     /// What the answer amounts to, once the endpoint said that it is complete. Usage may still follow.
     pub(crate) fn completion(&self) -> Option<Completion> {
-        self.finish.map(|finish| self.tally.completion(finish))
+        self.finish.filter(|_| self.begun).map(|finish| self.tally.completion(finish))
     }
 
     pub(crate) fn tally(&self) -> Tally {
@@ -132,10 +137,12 @@ impl AnswerReader {
         let ChunkDelta { content, reasoning_content, reasoning } = choice.delta.unwrap_or_default();
         if let Some(text) = reasoning_content.or(reasoning).filter(|text| !text.is_empty()) {
             self.tally.estimated_completion += estimate_tokens(&text);
+            self.begun = true;
             self.ready.push_back(Delta::Reasoning(text));
         }
         if let Some(text) = content.filter(|text| !text.is_empty()) {
             self.tally.estimated_completion += estimate_tokens(&text);
+            self.begun = true;
             self.ready.push_back(Delta::Text(text));
         }
         match choice.finish_reason.as_deref().filter(|reason| !reason.is_empty()).map(Ending::from_reason) {

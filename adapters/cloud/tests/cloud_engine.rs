@@ -205,6 +205,16 @@ async fn malformed_streams_are_errors() {
 }
 
 #[tokio::test]
+async fn an_answer_without_a_word_is_none() {
+    let done_alone = vec![stream_head(), Act::Send("data: [DONE]\n\n".into())];
+    for script in [answer(&[]), done_alone] {
+        let endpoint = Endpoint::start(vec![script]).await;
+        let error = error_of(collect(&engine(config(&endpoint))).await);
+        assert!(matches!(error, EngineError::Interrupted { .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_is_a_document_is_a_wrong_address() {
     let script = vec![Act::Send("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi".into())];
     let endpoint = Endpoint::start(vec![script]).await;
