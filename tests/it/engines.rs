@@ -131,6 +131,17 @@ async fn without_any_engine_people_get_one_sentence() {
     assert_eq!((status, &health["status"]), (200, &"degraded".into()), "{health}");
 }
 
+#[tokio::test]
+async fn health_tells_that_the_strategy_leaves_out_the_only_engine() {
+    let model = Endpoint::start().await;
+    let plan = Plan::new(Backing::Sqlite).cloud("primary", &model).set("model.strategy", "local_only");
+    let stage = Stage::start(plan).await;
+    let (status, health) = stage.service.get("/health").await.expect("health is served");
+    let check = &health["checks"]["model"];
+    assert_eq!((status, &check["status"]), (200, &"degraded".into()), "{health}");
+    assert!(check["detail"].as_str().is_some_and(|detail| detail.contains("model.strategy")), "{health}");
+}
+
 #[cfg(feature = "candle")]
 #[tokio::test]
 async fn cloud_first_falls_to_the_local_model_and_says_so() {

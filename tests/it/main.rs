@@ -16,5 +16,6 @@ mod duplicates;
 mod engines;
 mod instances;
 mod platform_faults;
+mod playground;
 mod refusals;
 mod shutdown;
