@@ -27,7 +27,7 @@ async fn start(mut command: Command, awaited: &'static str) -> (Running, String)
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
     let mut child =
         spawned.unwrap_or_else(|error| panic!("{name} starts (check.sh installs what is missing): {error}"));
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
     let (found, line) = oneshot::channel();
     // Reads on after the line was found, so that the program never blocks on a full pipe.
     std::thread::spawn(move || {
@@ -51,7 +51,7 @@ async fn browser() -> (Running, Client) {
         "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1500,950",
     ]}});
-    let capabilities = options.as_object().unwrap().clone();
+    let capabilities = options.as_object().expect("it is an object").clone();
     let client = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
         .capabilities(capabilities)
         .connect(&format!("http://127.0.0.1:{port}"))
@@ -67,9 +67,9 @@ async fn wait_for(client: &Client, css: &str) -> fantoccini::elements::Element {
 
 async fn write(client: &Client, platform: &str, text: &str) {
     let input = wait_for(client, &format!("#{platform} .composer input")).await;
-    input.clear().await.unwrap();
-    input.send_keys(text).await.unwrap();
-    wait_for(client, &format!("#{platform} .composer button")).await.click().await.unwrap();
+    input.clear().await.expect("the composer can be emptied");
+    input.send_keys(text).await.expect("the composer takes text");
+    wait_for(client, &format!("#{platform} .composer button")).await.click().await.expect("the button can be pressed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
