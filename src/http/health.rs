@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use magpie_core::platform::Health;
+use magpie_core::settings::ModelChoice;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::timeout;
@@ -149,7 +150,12 @@ fn model(shared: &Shared) -> Check {
     if engines.is_empty() {
         return Check::failing(Status::Degraded, "no engine; set model.local.path or add a [[model.cloud]]");
     }
-    Check::of(engines.into_iter().map(|engine| (engine.info.name, engine.health)).collect())
+    let check = Check::of(engines.into_iter().map(|engine| (engine.info.name, engine.health)).collect());
+    if shared.router.candidates(&ModelChoice::Auto).is_empty() {
+        let detail = "model.strategy leaves no engine to ask; change it or add an engine that it allows";
+        return Check { parts: check.parts, ..Check::failing(Status::Degraded, detail) };
+    }
+    check
 }
 
 fn platforms(shared: &Shared) -> Check {

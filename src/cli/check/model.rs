@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use magpie_core::settings::Strategy;
 use reqwest::StatusCode;
 
 use super::report::{Report, chain};
@@ -12,8 +13,16 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 
 pub async fn check(config: &Config, online: bool, report: &mut Report) {
     let local = &config.model.local;
-    if local.path.is_empty() && config.model.cloud.is_empty() {
+    let (has_local, has_cloud) = (!local.path.is_empty(), !config.model.cloud.is_empty());
+    let is_asked = match config.model.strategy {
+        Strategy::LocalOnly => has_local,
+        Strategy::CloudOnly => has_cloud,
+        Strategy::LocalFirst | Strategy::CloudFirst => has_local || has_cloud,
+    };
+    if !has_local && !has_cloud {
         report.warn("model", "none; set model.local.path or add a [[model.cloud]], else bots can only say so");
+    } else if !is_asked {
+        report.warn("model", "none that model.strategy allows; change it, else bots can only say so");
     }
     if !local.path.is_empty() {
         local_model(config, report).await;
