@@ -176,3 +176,31 @@ async fn conversations_do_not_wait_for_each_other_and_one_conversation_keeps_its
     let states: Vec<CardState> = slow.answers().iter().map(|answer| answer.state).collect();
     assert_eq!(states, [CardState::Final, CardState::Final]);
 }
+
+#[tokio::test]
+async fn a_question_that_is_taken_back_is_not_answered_any_more() {
+    let (stage, model) = stage_on(Backing::Sqlite).await;
+    let seat = stage.feishu_group();
+    let gate = Gate::closed();
+    model.next(Script::gated("This goes on and ", &gate, "on."));
+    let question = seat.say_acknowledged("better forget it").await;
+    let card = seat.streaming("This goes on and").await;
+    assert_eq!(stage.feishu.recall(&question).await.status, 200);
+    let ended = seat.finished("taken back").await;
+    assert_eq!((ended.id, model.hung_up()), (card.id, 1));
+    assert!(!ended.markdown.contains("This goes on"), "{}", seat.described());
+    stage.tables.become_rows("SELECT state, reason FROM events WHERE kind = 'message'", &[&["done", "recalled"]]).await;
+}
+
+#[tokio::test]
+async fn a_disabled_bot_keeps_what_it_hears_and_says_nothing() {
+    let model = Endpoint::start().await;
+    let plan = Plan::new(Backing::Sqlite).cloud("primary", &model).set(&format!("bots.{FEISHU}.enabled"), false);
+    let stage = Stage::start(plan).await;
+    let seat = stage.feishu_group();
+    seat.say_acknowledged("anybody").await;
+    stage.tables.become_rows("SELECT state, reason FROM events", &[&["done", "bot_disabled"]]).await;
+    // The other bot is not touched by that.
+    stage.dingtalk_group().ask("and you", &usual_answer("and you")).await;
+    assert!(seat.answers().is_empty(), "{}", seat.described());
+}

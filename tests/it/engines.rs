@@ -45,22 +45,21 @@ async fn the_next_endpoint_answers_for_one_that_does_not() {
         ("no first token", Script::no_token(), "timeout"),
         ("nonsense", Script::malformed(), "interrupted"),
     ];
-    for (seat, language) in stage.groups().into_iter().zip(["feishu", "dingtalk"]) {
-        for (case, script, reason) in &cases {
-            // A success in between, else the endpoint would be left alone after so many failures.
-            let calm = format!("calm before {case} on {language}");
-            let answer = seat.ask(&calm, &usual_answer(&calm)).await;
-            assert!(!answer.note.contains("fell back"), "{case}: {answer:?}");
-            let asked = backup.prompts().len();
-            primary.next(script.clone());
-            let question = format!("what about {case} on {language}");
-            let answer = seat.ask(&question, &usual_answer(&question)).await;
-            assert!(answer.note.contains("primary") && answer.note.contains(reason), "{case}: {answer:?}");
-            assert_eq!(backup.prompts().len(), asked + 1, "{case}");
-        }
+    let seats = stage.groups();
+    for (seat, (case, script, reason)) in seats.iter().cycle().zip(cases) {
+        // A success in between, else the endpoint would be left alone after so many failures.
+        let calm = format!("calm before {case}");
+        let answer = seat.ask(&calm, &usual_answer(&calm)).await;
+        assert!(!answer.note.contains("fell back"), "{case}: {answer:?}");
+        let asked = backup.prompts().len();
+        primary.next(script);
+        let question = format!("what about {case}");
+        let answer = seat.ask(&question, &usual_answer(&question)).await;
+        assert!(answer.note.contains("primary") && answer.note.contains(reason), "{case}: {answer:?}");
+        assert_eq!(backup.prompts().len(), asked + 1, "{case}");
     }
     let fallbacks = stage.service.metric("magpie_fallback_total", &[r#"from="primary""#, r#"to="backup""#]).await;
-    assert!((fallbacks - 12.0).abs() < 0.5, "{fallbacks} fallbacks are counted");
+    assert!((fallbacks - 6.0).abs() < 0.5, "{fallbacks} fallbacks are counted");
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! What a platform does to a bot on a bad day. The person gets the whole answer, once, and no card stays open.
 
+use futures::FutureExt as _;
 use magpie_sim::dingtalk::{self, Api, Times};
 use magpie_sim::feishu::{self, Call};
 use magpie_sim::view::CardState;
+use serde_json::Value;
+use tokio::net::TcpListener;
 
 use crate::harness::endpoint::usual_answer;
 use crate::harness::{Backing, Endpoint, Gate, Plan, Script, Seat, Stage, eventually};
@@ -42,9 +45,11 @@ fn nothing_left_open(seat: &Seat, case: &str) {
 }
 
 /// Waits until an attempt has failed, for a platform to come back from its absence afterwards.
-async fn an_attempt_failed(stage: &Stage) {
-    eventually("an attempt to fail", async || match stage.tables.count("events WHERE state = 'failed'").await {
-        0 => Err("no event has state failed".to_owned()),
+async fn an_attempt_failed(stage: &Stage, seat: &Seat) {
+    let platform = seat.platform.name();
+    let failed = format!("events WHERE state = 'failed' AND platform = '{platform}'");
+    eventually("an attempt to fail", async || match stage.tables.count(&failed).await {
+        0 => Err(format!("no event on {platform} has state failed")),
         _ => Ok(()),
     })
     .await;
@@ -178,36 +183,74 @@ async fn dingtalk_without_cards_answers_by_the_session_and_without_a_session_by_
 #[tokio::test]
 async fn a_platform_that_is_down_for_a_while_gets_the_answer_when_it_is_back() {
     let (stage, model) = stage().await;
-    for seat in stage.groups() {
-        let down = || {
-            stage.feishu.faults().always(feishu::Target::Everything, feishu::Fault::ServerError(503));
-            stage.dingtalk.faults().take_down();
-        };
-        let up = || {
-            stage.feishu.faults().clear();
-            stage.dingtalk.faults().clear();
-        };
-        let gate = Gate::closed();
-        let name = seat.platform.name();
-        model.next(Script::gated("The beginning ", &gate, "and the end."));
-        seat.say_acknowledged(&format!("down in mid-answer on {name}")).await;
-        let begun = seat.streaming("The beginning").await;
-        down();
-        gate.open();
-        an_attempt_failed(&stage).await;
-        up();
-        let answer = seat.finished("The beginning and the end.").await;
-        assert_eq!((answer.id, seat.answers().len()), (begun.id, 1), "{}", seat.described());
+    let gates = [Gate::closed(), Gate::closed()];
+    let held = gates.clone();
+    model.usually(move |question| match question {
+        "in mid-answer on feishu" => Script::gated("The beginning ", &held[0], "and the end."),
+        "in mid-answer on dingtalk" => Script::gated("The beginning ", &held[1], "and the end."),
+        question => Script::answer(&usual_answer(question)),
+    });
+    let feishu_goes = |up: Goes| match up {
+        Goes::Down => stage.feishu.faults().always(feishu::Target::Everything, feishu::Fault::ServerError(503)),
+        Goes::Up => stage.feishu.faults().clear(),
+    };
+    let dingtalk_goes = |up: Goes| match up {
+        Goes::Down => drop(stage.dingtalk.faults().take_down()),
+        Goes::Up => stage.dingtalk.faults().clear(),
+    };
+    let [feishu, dingtalk] = stage.groups();
+    futures::join!(
+        survives_an_absence(&stage, &feishu, &gates[0], feishu_goes),
+        survives_an_absence(&stage, &dingtalk, &gates[1], dingtalk_goes),
+    );
+    stage.tables.settled().await;
+}
 
-        down();
-        let question = format!("down from the start on {name}");
-        seat.say_acknowledged(&question).await;
-        an_attempt_failed(&stage).await;
-        let (status, health) = stage.service.get("/health").await.expect("health is served");
-        assert_eq!((status, &health["status"]), (200, &"degraded".into()), "{health}");
-        up();
-        seat.finished(&usual_answer(&question)).await;
-        assert_eq!(seat.answers().len(), 2, "{}", seat.described());
-        stage.tables.settled().await;
-    }
+#[derive(Debug, Clone, Copy)]
+enum Goes {
+    Down,
+    Up,
+}
+
+/// The platform is away once in mid-answer, and once from the start.
+async fn survives_an_absence(stage: &Stage, seat: &Seat, gate: &Gate, goes: impl Fn(Goes)) {
+    let name = seat.platform.name();
+    seat.say_acknowledged(&format!("in mid-answer on {name}")).await;
+    let begun = seat.streaming("The beginning").await;
+    goes(Goes::Down);
+    gate.open();
+    an_attempt_failed(stage, seat).await;
+    goes(Goes::Up);
+    let answer = seat.finished("The beginning and the end.").await;
+    assert_eq!((answer.id, seat.answers().len()), (begun.id, 1), "{}", seat.described());
+
+    goes(Goes::Down);
+    let question = format!("from the start on {name}");
+    seat.say_acknowledged(&question).await;
+    an_attempt_failed(stage, seat).await;
+    let (status, health) = stage.service.get("/health").await.expect("health is served");
+    assert_eq!((status, &health["status"]), (200, &"degraded".into()), "{health}");
+    goes(Goes::Up);
+    seat.finished(&usual_answer(&question)).await;
+    assert_eq!(seat.answers().len(), 2, "{}", seat.described());
+}
+
+#[tokio::test]
+async fn an_address_that_only_a_forger_names_is_never_called() {
+    let (stage, _model) = stage().await;
+    let seat = stage.dingtalk_group();
+    let trap = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+    let port = trap.local_addr().expect("a bound socket has an address").port();
+    stage.dingtalk.faults().inject(dingtalk::Target::Cards, dingtalk::Fault::TemplateNotExist, Times::Always);
+    // The signature does not cover the body, so anybody who replays a header can write this.
+    let said = seat.say_acknowledged("a template").await;
+    seat.finished(&usual_answer("a template")).await;
+    let genuine = stage.dingtalk.pushed_body(&said).expect("the message was pushed");
+    let mut forged: Value = serde_json::from_str(&genuine).expect("the platform pushes JSON");
+    forged["sessionWebhook"] = format!("http://localhost:{port}/robot/sendBySession?session=x").into();
+    forged["msgId"] = "msgForgedAddress".into();
+    forged["text"]["content"] = "who gets this".into();
+    assert_eq!(stage.dingtalk.push_signed(forged.to_string()).await.status, 200);
+    seat.finished(&usual_answer("who gets this")).await;
+    assert!(trap.accept().now_or_never().is_none(), "nobody called");
 }

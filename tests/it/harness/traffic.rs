@@ -79,7 +79,7 @@ pub async fn talk(platforms: (FeishuSim, DingTalkSim), seat: Seat, (chat, count)
     };
     for number in 0..count {
         // How people type; nothing waits for it.
-        tokio::time::sleep(dice.pause_ms(0..1500)).await;
+        tokio::time::sleep(dice.pause_ms(0..2500)).await;
         let pushed = seat.say(&question(chat, number)).await;
         eventually("the platform to be acknowledged", async || match is_acknowledged(&pushed.id) {
             true => Ok(()),
