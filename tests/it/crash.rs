@@ -1,7 +1,9 @@
 //! `kill -9` at every moment. What was acknowledged is answered once, visibly, to the end, in the card it began in.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use magpie_sim::view::MessageView;
 use magpie_sim::{dingtalk, feishu};
 
@@ -148,35 +150,30 @@ async fn killed_while_the_platform_holds_the_end(backing: Backing) {
     }
 }
 
-async fn killed_at_random_moments_under_traffic(backing: Backing) {
-    const CHATS: usize = 20;
-    const QUESTIONS: usize = 2;
-    const KILLS: usize = 6;
-    let mut dice = Dice::said_aloud("kills under traffic");
-    let (mut stage, model) = stage_on(backing).await;
-    let mut pace = dice.clone();
-    let pace = std::sync::Mutex::new(move || pace.pause_ms(5..60));
+const CHATS: usize = 20;
+const QUESTIONS: usize = 2;
+
+/// The model answers in a hurry or not, as the dice say.
+fn answer_at_any_pace(model: &Endpoint, dice: &Dice) {
+    let dice = Mutex::new(dice.clone());
     model.usually(move |question| {
-        let pause = pace.lock().expect("no test panics while it rolls the dice")();
+        let pause = dice.lock().expect("no test panics while it rolls the dice").pause_ms(5..60);
         Script::paced(&answer_to(question), pause)
     });
+}
 
-    let seats = open_chats(&stage, CHATS);
-    let crowd = seats.iter().enumerate().map(|(chat, seat)| {
-        let (feishu, dingtalk) = (stage.feishu.clone(), stage.dingtalk.clone());
-        talk((feishu, dingtalk), seat.clone(), (chat, QUESTIONS), Dice::new(dice.roll(0..u64::MAX)))
+/// Everybody's questions, on their way while the test goes on.
+fn crowd(stage: &Stage, seats: &[Seat], dice: &mut Dice) -> impl Future<Output = ()> + use<> {
+    let talks = seats.iter().enumerate().map(|(chat, seat)| {
+        let platforms = (stage.feishu.clone(), stage.dingtalk.clone());
+        talk(platforms, seat.clone(), (chat, QUESTIONS), Dice::new(dice.roll(0..u64::MAX)))
     });
-    let crowd = futures::future::join_all(crowd.collect::<Vec<_>>());
-    let kills = async {
-        for _ in 0..KILLS {
-            // The moment of death is the one thing here that no condition decides.
-            tokio::time::sleep(dice.pause_ms(100..900)).await;
-            stage.service.crash_and_restart().await;
-        }
-    };
-    futures::join!(crowd, kills);
+    futures::future::join_all(talks.collect::<Vec<_>>()).map(|_| ())
+}
 
-    all_answered_once(&seats, QUESTIONS).await;
+/// What has to be true of the crowd's questions in the end.
+async fn assert_crowd_answered(stage: &Stage, model: &Endpoint, seats: &[Seat]) {
+    all_answered_once(seats, QUESTIONS).await;
     stage.tables.settled().await;
     assert_eq!(stage.tables.count("events WHERE state = 'done' AND reason IS NULL").await, CHATS * QUESTIONS);
     assert_eq!(stage.tables.count("deliveries WHERE state = 'final'").await, CHATS * QUESTIONS);
@@ -188,4 +185,50 @@ async fn killed_at_random_moments_under_traffic(backing: Backing) {
             assert!(prompt.remembers(&answer_to(&earlier)), "{question:?} came after the answer before it: {prompt:?}");
         }
     }
+}
+
+async fn killed_at_random_moments_under_traffic(backing: Backing) {
+    const KILLS: usize = 6;
+    let mut dice = Dice::said_aloud("kills under traffic");
+    let (mut stage, model) = stage_on(backing).await;
+    answer_at_any_pace(&model, &dice);
+    let seats = open_chats(&stage, CHATS);
+    let crowd = crowd(&stage, &seats, &mut dice);
+    let kills = async {
+        for _ in 0..KILLS {
+            // The moment of death is the one thing here that no condition decides.
+            tokio::time::sleep(dice.pause_ms(100..900)).await;
+            stage.service.crash_and_restart().await;
+        }
+    };
+    futures::join!(crowd, kills);
+    assert_crowd_answered(&stage, &model, &seats).await;
+}
+
+#[tokio::test]
+async fn two_instances_killed_in_turn_under_traffic() {
+    const KILLS: usize = 6;
+    let Some(backing) = Backing::postgres().await else { return };
+    let mut dice = Dice::said_aloud("kills of two instances");
+    let (mut stage, model) = stage_on(backing).await;
+    let mut second = stage.second_instance("second");
+    second.start().await;
+    answer_at_any_pace(&model, &dice);
+    let seats = open_chats(&stage, CHATS);
+    let crowd = crowd(&stage, &seats, &mut dice);
+    let kills = async {
+        for kill in 0..KILLS {
+            tokio::time::sleep(dice.pause_ms(100..900)).await;
+            // Whoever lives gets the events meanwhile.
+            if kill % 2 == 0 {
+                stage.deliver_to(&second);
+                stage.service.crash_and_restart().await;
+            } else {
+                stage.deliver_to(&stage.service);
+                second.crash_and_restart().await;
+            }
+        }
+    };
+    futures::join!(crowd, kills);
+    assert_crowd_answered(&stage, &model, &seats).await;
 }

@@ -21,8 +21,9 @@ async fn survives_in_mid_answer(seat: &Seat, model: &Endpoint, case: &str, strik
     println!("case: {case}");
     let gate = Gate::closed();
     let rest = format!("and the rest of it ({case}).");
-    model.next(Script::gated("The beginning ", &gate, &rest));
-    seat.say_acknowledged(&format!("about {case}")).await;
+    let question = format!("about {case} on {}", seat.platform.name());
+    model.when(&question, Script::gated("The beginning ", &gate, &rest));
+    seat.say_acknowledged(&question).await;
     let begun = seat.streaming("The beginning").await;
     strike();
     gate.open();
@@ -56,9 +57,19 @@ async fn an_attempt_failed(stage: &Stage, seat: &Seat) {
 }
 
 #[tokio::test]
-async fn feishu_faults_in_mid_answer_lose_and_double_nothing() {
-    use feishu::{Fault, Target};
+async fn faults_in_mid_answer_lose_and_double_nothing() {
     let (stage, model) = stage().await;
+    futures::join!(feishu_faults_in_mid_answer(&stage, &model), dingtalk_faults_in_mid_answer(&stage, &model));
+}
+
+#[tokio::test]
+async fn faults_at_the_start_lose_and_double_nothing() {
+    let (stage, _model) = stage().await;
+    futures::join!(feishu_faults_at_the_start(&stage), dingtalk_faults_at_the_start(&stage));
+}
+
+async fn feishu_faults_in_mid_answer(stage: &Stage, model: &Endpoint) {
+    use feishu::{Fault, Target};
     let seat = stage.feishu_group();
     let faults = stage.feishu.faults();
     let cases = [
@@ -70,17 +81,15 @@ async fn feishu_faults_in_mid_answer_lose_and_double_nothing() {
         ("refused token", Target::CardKit, Fault::TokenInvalid { status: 400 }, 1),
     ];
     for (case, target, fault, times) in cases {
-        survives_in_mid_answer(&seat, &model, case, || faults.times(target, fault, times)).await;
+        survives_in_mid_answer(&seat, model, case, || faults.times(target, fault, times)).await;
         faults.clear();
     }
-    survives_in_mid_answer(&seat, &model, "dead tokens", || stage.feishu.invalidate_tokens()).await;
+    survives_in_mid_answer(&seat, model, "dead tokens", || stage.feishu.invalidate_tokens()).await;
     assert_eq!(seat.answers().len(), 7, "{}", seat.described());
 }
 
-#[tokio::test]
-async fn feishu_faults_at_the_start_lose_and_double_nothing() {
+async fn feishu_faults_at_the_start(stage: &Stage) {
     use feishu::{Fault, Target};
-    let (stage, _model) = stage().await;
     let seat = stage.feishu_group();
     let faults = stage.feishu.faults();
     let cases = [
@@ -109,10 +118,8 @@ async fn feishu_without_streaming_cards_still_gets_the_whole_answer_once() {
     assert_eq!(seat.answers().len(), 2, "{}", seat.described());
 }
 
-#[tokio::test]
-async fn dingtalk_faults_in_mid_answer_lose_and_double_nothing() {
+async fn dingtalk_faults_in_mid_answer(stage: &Stage, model: &Endpoint) {
     use dingtalk::{Fault, Target};
-    let (stage, model) = stage().await;
     let seat = stage.dingtalk_group();
     let faults = stage.dingtalk.faults();
     let cases = [
@@ -128,20 +135,18 @@ async fn dingtalk_faults_in_mid_answer_lose_and_double_nothing() {
         let strike = || {
             faults.inject(target, fault, Times::Next(times));
         };
-        survives_in_mid_answer(&seat, &model, case, strike).await;
+        survives_in_mid_answer(&seat, model, case, strike).await;
         faults.clear();
     }
-    survives_in_mid_answer(&seat, &model, "forgotten token", || stage.dingtalk.invalidate_token()).await;
+    survives_in_mid_answer(&seat, model, "forgotten token", || stage.dingtalk.invalidate_token()).await;
     assert_eq!(seat.answers().len(), 8, "{}", seat.described());
     for card in stage.dingtalk.card_reports() {
         assert!(card.finished && card.concurrency_violations == 0, "{card:?}");
     }
 }
 
-#[tokio::test]
-async fn dingtalk_faults_at_the_start_lose_and_double_nothing() {
+async fn dingtalk_faults_at_the_start(stage: &Stage) {
     use dingtalk::{Fault, Target};
-    let (stage, _model) = stage().await;
     let seat = stage.dingtalk_group();
     let faults = stage.dingtalk.faults();
     let cases = [

@@ -2,7 +2,6 @@
 //!
 //! Plain sockets, so that a test decides about every byte and sees when the other side hangs up.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -24,7 +23,8 @@ pub struct Endpoint {
 
 #[derive(Default)]
 struct State {
-    scripted: VecDeque<Script>,
+    /// Each for the first question that contains the text.
+    scripted: Vec<(String, Script)>,
     usual: Option<Arc<Usual>>,
     prompts: Vec<Prompt>,
     running: usize,
@@ -70,7 +70,12 @@ impl Endpoint {
 
     /// The next request that has no script yet gets this one.
     pub fn next(&self, script: Script) {
-        self.state().scripted.push_back(script);
+        self.when("", script);
+    }
+
+    /// The next request whose question contains `part` gets this script.
+    pub fn when(&self, part: &str, script: Script) {
+        self.state().scripted.push((part.to_owned(), script));
     }
 
     /// From now on requests without a script of their own get what this makes of their question.
@@ -107,11 +112,12 @@ impl Endpoint {
         let Some(prompt) = read_prompt(&mut socket).await else { return };
         let script = {
             let mut state = self.state();
-            let usual = state.usual.clone();
-            let script = state.scripted.pop_front().unwrap_or_else(|| match usual {
-                Some(usual) => usual(prompt.question()),
-                None => Script::answer(&usual_answer(prompt.question())),
-            });
+            let scripted = state.scripted.iter().position(|(part, _)| prompt.question().contains(part.as_str()));
+            let script = match (scripted, &state.usual) {
+                (Some(at), _) => state.scripted.remove(at).1,
+                (None, Some(usual)) => usual(prompt.question()),
+                (None, None) => Script::answer(&usual_answer(prompt.question())),
+            };
             state.prompts.push(prompt);
             state.running += 1;
             state.most_running = state.most_running.max(state.running);
