@@ -10,7 +10,7 @@ mod pump;
 use std::sync::Arc;
 
 use metrics::counter;
-use tracing::warn;
+use tracing::{instrument, warn};
 
 use crate::card::{Card, CardState};
 use crate::clock::Clock;
@@ -60,6 +60,7 @@ impl Reply {
     ///
     /// # Errors
     /// [`ReplyError`]; repeating it later is safe.
+    #[instrument(name = "reply.begin", skip_all)]
     pub async fn begin(desk: Desk, card: &Card) -> Result<Self, ReplyError> {
         let known = desk.store.delivery(desk.fence.event, ANSWER).await?;
         let mut reply = match known {
@@ -116,6 +117,7 @@ impl Reply {
     ///
     /// # Errors
     /// [`SendError`]; the state is saved, and repeating it later shows nothing twice.
+    #[instrument(name = "reply.finish", skip_all, fields(card.id = self.delivery.card.card.as_ref().map(tracing::field::display)))]
     pub async fn finish(&mut self) -> Result<&Delivery, ReplyError> {
         let Some(card) = self.delivery.final_card.clone() else { return Ok(&self.delivery) };
         let mut shown = self.desk.platform.finish(&self.desk.to, &card, &mut self.delivery.card).await;

@@ -2,6 +2,7 @@
 
 mod control;
 mod message;
+pub mod press;
 
 use std::collections::HashMap;
 use std::sync::Arc;

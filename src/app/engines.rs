@@ -11,8 +11,11 @@ use magpie_core::router::{Router, RouterSettings};
 use super::StartError;
 use crate::config::{CloudModel, Model};
 
-/// Longest silence in mid-answer. A stream that pauses longer is dead: models pause for tokens, not for minutes.
-const BETWEEN_TOKENS: Duration = Duration::from_secs(60);
+/// Longest silence in mid-answer: models pause for tokens, not for minutes. Never more than half of the whole time,
+/// so that the next engine has the other half.
+fn between_tokens(model: &Model) -> Duration {
+    Duration::from_secs(60).min(Duration::from_millis(model.total_timeout_ms) / 2)
+}
 
 /// Every configured engine: the local one first, then the endpoints in their order. The strategy decides later.
 ///
@@ -36,7 +39,7 @@ fn cloud(endpoint: &CloudModel, model: &Model) -> CloudConfig {
         max_retries: endpoint.max_retries,
         cooldown: Duration::from_secs(endpoint.cooldown_seconds),
         first_token_timeout: Duration::from_millis(model.request_timeout_ms),
-        between_tokens_timeout: BETWEEN_TOKENS,
+        between_tokens_timeout: between_tokens(model),
         temperature: None,
         max_tokens: None,
     }
@@ -46,7 +49,7 @@ fn settings(model: &Model) -> RouterSettings {
     RouterSettings {
         strategy: model.strategy,
         first_token_timeout: Duration::from_millis(model.request_timeout_ms),
-        between_tokens_timeout: BETWEEN_TOKENS,
+        between_tokens_timeout: between_tokens(model),
         total_timeout: Duration::from_millis(model.total_timeout_ms),
         max_concurrent: model.max_concurrent,
         queue_limit: model.queue_limit,

@@ -3,20 +3,25 @@
 //! Raw bytes go to the bot's platform, which verifies and parses; a verified event goes to the inbox; the
 //! acknowledgement leaves after the commit and not before. The sender of anything else learns a status and a code.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use magpie_core::inbox::Acceptance;
 use magpie_core::intake;
-use magpie_core::platform::{AckBody, Inbound, RawRequest, Received, WebhookError};
-use magpie_core::store::StoreError;
-use magpie_core::turn::Bot;
+use magpie_core::platform::{AckBody, Inbound, RawRequest, Received, Toast, WebhookError};
+use magpie_core::store::{Store, StoreError};
+use magpie_core::turn::{Bot, press};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::problem::Problem;
 use super::trace::TraceContext;
 use super::{Shared, body, frame};
+
+/// A press is answered in time, with or without a word.
+const TOAST_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The webhook of the bot that the path names.
 ///
@@ -100,8 +105,16 @@ async fn accept(received: Received, trace: Option<String>, bot: &Bot, shared: &S
     let labels = [("bot", bot.settings.id.to_string()), ("kind", kind.to_owned()), ("outcome", outcome.to_owned())];
     metrics::counter!("magpie_events_total", &labels).increment(1);
     debug!(event.id = %event_id, kind, outcome, "event received");
-    let toast = bot.settings.enabled.then(|| intake::toast(&received.event)).flatten();
+    let toast = toast(&received, bot, ports.store.as_ref()).await;
     Ok(bot.platform.ack(&received, toast.as_ref()))
+}
+
+/// The line for the person who pressed a button; none if the store is too slow to tell.
+async fn toast(received: &Received, bot: &Bot, store: &dyn Store) -> Option<Toast> {
+    if !bot.settings.enabled {
+        return None;
+    }
+    timeout(TOAST_PATIENCE, press::toast(store, &bot.settings, &received.event)).await.ok()?.ok()?
 }
 
 fn not_stored(error: &StoreError) -> Problem {

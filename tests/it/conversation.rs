@@ -159,6 +159,15 @@ async fn bots_are_kept_and_not_answered() {
 }
 
 #[tokio::test]
+async fn blanks_alone_are_no_question_in_a_direct_chat() {
+    let (stage, model) = stage_on(Backing::Sqlite).await;
+    let seat = stage.feishu_direct();
+    seat.say("  \n ").await;
+    stage.tables.become_rows("SELECT state, reason FROM events", &[&["done", "no_text"]]).await;
+    assert!(seat.answers().is_empty() && model.prompts().is_empty());
+}
+
+#[tokio::test]
 async fn conversations_do_not_wait_for_each_other_and_one_conversation_keeps_its_order() {
     let (stage, model) = stage_on(Backing::Sqlite).await;
     let (slow, quick) = (stage.feishu_group(), stage.dingtalk_group());

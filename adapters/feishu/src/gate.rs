@@ -134,7 +134,10 @@ impl Gate {
         let shape = Shape::of(&object).ok_or(WebhookError::Malformed("no known kind of event"))?;
         if shape == Shape::Challenge {
             self.check_token(field::text(&object, "token"))?;
-            return Ok(Admitted::Challenge(field::text_or_empty(&object, "challenge")));
+            let text = object.get("challenge").and_then(Value::as_str);
+            return text
+                .map(|text| Admitted::Challenge(text.to_owned()))
+                .ok_or(WebhookError::Malformed("the challenge is no text"));
         }
         self.check_proof(shape, proof)?;
         if matches!(proof, Proof::Event | Proof::Card) {

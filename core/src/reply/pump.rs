@@ -11,7 +11,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, warn};
+use tracing::{debug, instrument, warn};
 
 use super::{Draft, Reply, ReplyError};
 use crate::engine::{Completion, Delta, EngineError, Finish};
@@ -39,6 +39,7 @@ impl Reply {
     ///
     /// # Errors
     /// [`ReplyError`] when going on makes no sense: the card is gone, or another worker has it.
+    #[instrument(name = "reply.stream", skip_all, fields(card.id = self.delivery.card.card.as_ref().map(tracing::field::display)))]
     pub async fn stream(
         &mut self,
         mut deltas: BoxStream<'static, Result<Delta, EngineError>>,

@@ -2,6 +2,7 @@
 
 use tracing::info;
 
+use super::press::{Judgement, judge};
 use super::{Bot, Turn, done};
 use crate::event::{Action, CardAction, Lifecycle, Press};
 use crate::inbox::worker::Ended;
@@ -10,24 +11,16 @@ use crate::reply::ReplyError;
 use crate::store::{Asker, Vote};
 
 impl Turn {
-    /// Carries out a pressed button.
-    ///
-    /// What a button carries is not trusted by itself: the card must be one that this bot sent, for that event.
+    /// Carries out a pressed button, if it may.
     pub(super) async fn action(&self, claim: &Claim, bot: &Bot, action: &CardAction) -> Result<Ended, ReplyError> {
         let Some(press) = &action.press else { return Ok(done("unknown_action")) };
-        let known =
-            self.store.delivery_of_card(&bot.settings.id, action.message.as_ref(), action.card.as_ref()).await?;
-        let of_event = known.is_some_and(|delivery| delivery.event == press.event);
-        let Some(asker) = self.store.asker(press.event).await?.filter(|asker| of_event && asker.bot == bot.settings.id)
-        else {
-            return Ok(done("unknown_card"));
-        };
-        let allowed = may(press.action, action, &asker, bot);
-        info!(action = press.action.as_str(), allowed, "card action");
-        if !allowed {
-            return Ok(done("denied"));
+        let (judgement, _) = judge(self.store.as_ref(), &bot.settings, action, press).await?;
+        info!(action = press.action.as_str(), allowed = matches!(judgement, Judgement::Allowed(_)), "card action");
+        match judgement {
+            Judgement::Allowed(asker) => self.carry_out(claim, bot, action, press, &asker).await,
+            Judgement::Denied => Ok(done("denied")),
+            Judgement::UnknownCard => Ok(done("unknown_card")),
         }
-        self.carry_out(claim, bot, action, press, &asker).await
     }
 
     async fn carry_out(
@@ -73,16 +66,6 @@ impl Turn {
                 Ok(done("quota_exhausted"))
             }
             _ => Ok(done("noted")),
-        }
-    }
-}
-
-/// Stop and New topic belong to the asker and to administrators; anybody may vote.
-fn may(what: Action, action: &CardAction, asker: &Asker, bot: &Bot) -> bool {
-    match what {
-        Action::VoteUp | Action::VoteDown => true,
-        Action::Stop | Action::NewTopic => {
-            asker.user == action.operator || bot.settings.chat.admin_users.contains(&action.operator.0)
         }
     }
 }

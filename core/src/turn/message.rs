@@ -5,7 +5,7 @@
 //! shown. A later attempt finds how far the earlier one came and goes on from there.
 
 use metrics::histogram;
-use tracing::{info, warn};
+use tracing::{Span, info, instrument, warn};
 
 use super::{Bot, MAX_ATTEMPTS, Turn, count, dead, done};
 use crate::card::{Card, CardState, Language};
@@ -13,7 +13,7 @@ use crate::conversation::command::{self, Command};
 use crate::conversation::policy::{Verdict, judge};
 use crate::conversation::window;
 use crate::engine::{Completion, EngineError, Finish, Prompt, Sampling};
-use crate::event::{Addressed, ContentKind, Message};
+use crate::event::{Addressed, ChatKind, ContentKind, Message};
 use crate::ids::ConversationId;
 use crate::inbox::worker::{Cancellation, Ended};
 use crate::inbox::{CancelCause, Claim};
@@ -24,6 +24,7 @@ use crate::store::{Answer, Delivery, DeliveryState, Opening, Question};
 use crate::texts::{Text, engine_error};
 
 impl Turn {
+    #[instrument(name = "turn", skip_all, fields(conversation.id))]
     pub(super) async fn message(
         &self,
         claim: &Claim,
@@ -47,6 +48,10 @@ impl Turn {
             info!(reason, "message not answered");
             return Ok(done(reason));
         }
+        // Blanks alone ask nothing; a bare mention in a group deserves a hint.
+        if message.text.is_empty() && message.chat.kind == ChatKind::Direct && written(&message) {
+            return Ok(done("no_text"));
+        }
         let language = Language::of(&message.text);
         if claim.fence.attempt > MAX_ATTEMPTS {
             return self.give_up(claim, bot, &message, language).await;
@@ -68,8 +73,7 @@ impl Turn {
         let card = |text: String| fixed_card(claim.fence.event, &message.text, text, language);
         let fixed = |text: Text, reason| Ok(Some(Fixed { card: card(text.of(language).to_owned()), reason }));
         if message.text.is_empty() {
-            let written = matches!(message.content.kind, ContentKind::Text | ContentKind::RichText);
-            return fixed(if written { Text::EmptyMessage } else { Text::UnreadableMessage }, Some("no_text"));
+            return fixed(if written(message) { Text::EmptyMessage } else { Text::UnreadableMessage }, Some("no_text"));
         }
         match command::parse(&message.text) {
             Some(Command::Help) => fixed(Text::Help, None),
@@ -112,7 +116,7 @@ impl Turn {
         let end = reply.stream(deltas, &mut draft, pace).await?;
 
         let ending = Ending::of(&end, &draft, cancel.cause(), language);
-        observe(claim, &draft, conversation, ending.outcome);
+        observe(claim, &draft, ending.outcome);
         if let End::Failed(error) = &end {
             warn!(error = error as &dyn std::error::Error, "no engine finished the answer");
             self.log_error(claim, error.reason(), &error.to_string()).await;
@@ -149,6 +153,7 @@ impl Turn {
             now: self.now(),
         };
         let conversation = self.store.open_conversation(claim.fence, opening).await?;
+        Span::current().record("conversation.id", tracing::field::display(conversation.id));
         let limit = bot.settings.chat.history_messages;
         let history = self.store.history(conversation.id, claim.fence.event, limit).await?;
         let text = question_text(message);
@@ -304,6 +309,11 @@ fn reason_of(card: &Card) -> Option<&'static str> {
     }
 }
 
+/// Whether it is a kind of message that consists of text.
+fn written(message: &Message) -> bool {
+    matches!(message.content.kind, ContentKind::Text | ContentKind::RichText) && message.content.resources.is_empty()
+}
+
 /// One line an engine: its name, its model, whether it works.
 fn status(engines: &[EngineState], language: Language) -> String {
     if engines.is_empty() {
@@ -330,11 +340,16 @@ fn question_text(message: &Message) -> String {
     }
 }
 
-fn observe(claim: &Claim, draft: &Draft, conversation: ConversationId, outcome: &'static str) {
+fn observe(claim: &Claim, draft: &Draft, outcome: &'static str) {
     let bot = claim.event.bot.to_string();
     let engine = draft.choice().map_or_else(|| "none".to_owned(), |choice| choice.engine.name.clone());
-    info!(conversation.id = %conversation, engine.name = engine, outcome, seconds = draft.seconds(),
-        completion_tokens = draft.completion().map(|done| done.completion_tokens), "answer ended");
+    info!(
+        engine.name = engine,
+        outcome,
+        seconds = draft.seconds(),
+        completion_tokens = draft.completion().map(|done| done.completion_tokens),
+        "answer ended"
+    );
     if let Some(seconds) = draft.first_token_seconds() {
         histogram!("magpie_reply_first_token_seconds", "bot" => bot.clone(), "engine" => engine.clone())
             .record(seconds);
