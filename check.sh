@@ -32,19 +32,18 @@ unprivileged() {
 }
 
 start_postgres() {
-  local bin
   command -v cc >/dev/null || install gcc libc6-dev
-  bin=$(postgres_bin) || true
-  if [ -z "$bin" ]; then install postgresql; bin=$(postgres_bin); fi
+  pg_bin=$(postgres_bin) || true
+  if [ -z "$pg_bin" ]; then install postgresql; pg_bin=$(postgres_bin); fi
   pg_user=$(id -un postgres 2>/dev/null || echo nobody)
   pg_dir=$(mktemp -d)
   if [ "$(id -u)" = 0 ]; then chown "$pg_user" "$pg_dir"; fi
-  stop_postgres() { unprivileged "$bin/pg_ctl" -D "$pg_dir/data" -m immediate stop >/dev/null 2>&1 || true; rm -rf "$pg_dir"; }
+  stop_postgres() { unprivileged "$pg_bin/pg_ctl" -D "$pg_dir/data" -m immediate stop >/dev/null 2>&1 || true; rm -rf "$pg_dir"; }
   trap stop_postgres EXIT
-  unprivileged "$bin/initdb" -D "$pg_dir/data" -A trust -U postgres --no-sync >/dev/null
+  unprivileged "$pg_bin/initdb" -D "$pg_dir/data" -A trust -U postgres --no-sync >/dev/null
   local port=$((20000 + RANDOM % 20000)) try
   for try in 1 2 3 4 5; do
-    if unprivileged "$bin/pg_ctl" -D "$pg_dir/data" -l "$pg_dir/log" -w start \
+    if unprivileged "$pg_bin/pg_ctl" -D "$pg_dir/data" -l "$pg_dir/log" -w start \
         -o "-p $port -k $pg_dir -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=300" >/dev/null; then break; fi
     [ "$try" = 5 ] && { cat "$pg_dir/log" >&2; exit 1; }
     port=$((port + 7))
