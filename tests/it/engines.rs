@@ -4,12 +4,8 @@ use magpie_sim::view::{CardState, MessageView};
 
 use crate::harness::endpoint::usual_answer;
 use crate::harness::script::MODEL;
-use crate::harness::seat::is_finished;
 use crate::harness::service::free_port;
 use crate::harness::{Backing, Endpoint, Gate, Plan, Script, Seat, Stage};
-
-/// The model that is shipped with the project.
-const DEMO_MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/adapters/candle/demo-model/magpie-demo.gguf");
 
 /// A world with two endpoints that are given half a second to their first token.
 async fn two_endpoints() -> (Stage, Endpoint, Endpoint) {
@@ -142,30 +138,37 @@ async fn health_tells_that_the_strategy_leaves_out_the_only_engine() {
 }
 
 #[cfg(feature = "candle")]
-#[tokio::test]
-async fn cloud_first_falls_to_the_local_model_and_says_so() {
-    let model = Endpoint::start().await;
-    model.usually(|_| Script::status("500 Internal Server Error"));
-    let plan = Plan::new(Backing::Sqlite).cloud("primary", &model);
-    let plan = plan.set("model.strategy", "cloud_first").set("model.local.path", DEMO_MODEL);
-    let stage = Stage::start(plan).await;
-    for seat in stage.groups() {
-        seat.say_acknowledged("What is Magpie?").await;
-        let answer = seat.answer("a finished answer", is_finished).await;
-        assert!(answer.markdown.len() > 10, "{answer:?}");
-        assert!(answer.note.contains("local") && answer.note.contains("primary: unavailable"), "{answer:?}");
-    }
-    let engines = "SELECT engine, fallback_from FROM messages WHERE role = 'assistant'";
-    stage.tables.become_rows(engines, &[&["local", "primary"], &["local", "primary"]]).await;
-}
+mod with_a_local_model {
+    use super::*;
+    use crate::harness::seat::is_finished;
 
-#[cfg(feature = "candle")]
-#[tokio::test]
-async fn the_local_model_answers_without_any_network() {
-    let plan = Plan::new(Backing::Sqlite).set("model.strategy", "local_only").set("model.local.path", DEMO_MODEL);
-    let stage = Stage::start(plan).await;
-    let seat = stage.dingtalk_direct();
-    seat.say_acknowledged("你是谁？").await;
-    let answer = seat.answer("a finished answer", is_finished).await;
-    assert!(answer.note.contains("本地") && !answer.markdown.is_empty(), "{answer:?}");
+    /// The model that is shipped with the project.
+    const DEMO_MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/adapters/candle/demo-model/magpie-demo.gguf");
+
+    #[tokio::test]
+    async fn cloud_first_falls_to_the_local_model_and_says_so() {
+        let model = Endpoint::start().await;
+        model.usually(|_| Script::status("500 Internal Server Error"));
+        let plan = Plan::new(Backing::Sqlite).cloud("primary", &model);
+        let plan = plan.set("model.strategy", "cloud_first").set("model.local.path", DEMO_MODEL);
+        let stage = Stage::start(plan).await;
+        for seat in stage.groups() {
+            seat.say_acknowledged("What is Magpie?").await;
+            let answer = seat.answer("a finished answer", is_finished).await;
+            assert!(answer.markdown.len() > 10, "{answer:?}");
+            assert!(answer.note.contains("local") && answer.note.contains("primary: unavailable"), "{answer:?}");
+        }
+        let engines = "SELECT engine, fallback_from FROM messages WHERE role = 'assistant'";
+        stage.tables.become_rows(engines, &[&["local", "primary"], &["local", "primary"]]).await;
+    }
+
+    #[tokio::test]
+    async fn the_local_model_answers_without_any_network() {
+        let plan = Plan::new(Backing::Sqlite).set("model.strategy", "local_only").set("model.local.path", DEMO_MODEL);
+        let stage = Stage::start(plan).await;
+        let seat = stage.dingtalk_direct();
+        seat.say_acknowledged("你是谁？").await;
+        let answer = seat.answer("a finished answer", is_finished).await;
+        assert!(answer.note.contains("本地") && !answer.markdown.is_empty(), "{answer:?}");
+    }
 }
