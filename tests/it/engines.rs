@@ -140,18 +140,31 @@ async fn health_tells_that_the_strategy_leaves_out_the_only_engine() {
 #[cfg(feature = "candle")]
 mod with_a_local_model {
     use super::*;
+    use crate::harness::eventually;
     use crate::harness::seat::is_finished;
 
     /// The model that is shipped with the project.
     const DEMO_MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/adapters/candle/demo-model/magpie-demo.gguf");
+
+    /// A world whose local model has been read.
+    async fn loaded(plan: Plan) -> Stage {
+        let stage = Stage::start(plan.set("model.local.path", DEMO_MODEL)).await;
+        eventually("the local model to be loaded", async || {
+            let (_, health) = stage.service.get("/health").await.ok_or("no answer")?;
+            let local = &health["checks"]["model"]["parts"]["local"];
+            if local["status"] == "ok" { Ok(()) } else { Err(format!("{local}")) }
+        })
+        .await;
+        stage
+    }
 
     #[tokio::test]
     async fn cloud_first_falls_to_the_local_model_and_says_so() {
         let model = Endpoint::start().await;
         model.usually(|_| Script::status("500 Internal Server Error"));
         let plan = Plan::new(Backing::Sqlite).cloud("primary", &model);
-        let plan = plan.set("model.strategy", "cloud_first").set("model.local.path", DEMO_MODEL);
-        let stage = Stage::start(plan).await;
+        let plan = plan.set("model.strategy", "cloud_first");
+        let stage = loaded(plan).await;
         for seat in stage.groups() {
             seat.say_acknowledged("What is Magpie?").await;
             let answer = seat.answer("a finished answer", is_finished).await;
@@ -164,8 +177,8 @@ mod with_a_local_model {
 
     #[tokio::test]
     async fn the_local_model_answers_without_any_network() {
-        let plan = Plan::new(Backing::Sqlite).set("model.strategy", "local_only").set("model.local.path", DEMO_MODEL);
-        let stage = Stage::start(plan).await;
+        let plan = Plan::new(Backing::Sqlite).set("model.strategy", "local_only");
+        let stage = loaded(plan).await;
         let seat = stage.dingtalk_direct();
         seat.say_acknowledged("你是谁？").await;
         let answer = seat.answer("a finished answer", is_finished).await;
