@@ -32,7 +32,6 @@ unprivileged() {
 }
 
 start_postgres() {
-  command -v cc >/dev/null || install gcc libc6-dev
   pg_bin=$(postgres_bin) || true
   if [ -z "$pg_bin" ]; then install postgresql; pg_bin=$(postgres_bin); fi
   pg_user=$(id -un postgres 2>/dev/null || echo nobody)
@@ -54,6 +53,8 @@ start_postgres() {
 find_chromium() {
   { command -v chromium && command -v chromedriver; } >/dev/null || install chromium chromium-driver
 }
+
+command -v cc >/dev/null || install gcc libc6-dev
 
 say "format"
 cargo fmt --all --check

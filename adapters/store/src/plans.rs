@@ -9,17 +9,17 @@ use crate::store::HISTORY;
 #[expect(dead_code, reason = "shared with the test binaries")]
 mod support;
 
-/// 200,000 ended events with a message each, and 500 open ones of 100 scopes; all messages of 1,000 conversations.
+/// 1,000,000 ended events with a message each, and 500 open ones of 100 scopes; all messages of 1,000 conversations.
 const FILL_SQLITE: [&str; 4] = [
     "INSERT INTO events (id, bot, platform, kind, lane, scope, platform_event_id, state, body, received_at, done_at)
-     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200500)
+     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000500)
      SELECT printf('%08x-0000-7000-8000-000000000000', i), 'helpdesk', 'feishu', 'message', 'messages',
-            's' || (i % 100), 'e' || i, iif(i <= 200000, 'done', 'received'), '{}', i, iif(i <= 200000, i, NULL) FROM n",
+            's' || (i % 100), 'e' || i, iif(i <= 1000000, 'done', 'received'), '{}', i, iif(i <= 1000000, i, NULL) FROM n",
     "INSERT INTO conversations (id, bot, platform, scope, chat_id, created_at, updated_at, ended_at)
      WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
      SELECT 'c' || i, 'helpdesk', 'feishu', 's', 'chat', i, i, i FROM n",
     "INSERT INTO messages (id, conversation_id, event_id, role, text, created_at)
-     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)
+     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000)
      SELECT 'm' || i, 'c' || (i % 1000), printf('%08x-0000-7000-8000-000000000000', i), 'user', 't', i FROM n",
     "ANALYZE",
 ];
@@ -27,14 +27,14 @@ const FILL_SQLITE: [&str; 4] = [
 const FILL_POSTGRES: [&str; 4] = [
     "INSERT INTO events (id, bot, platform, kind, lane, scope, platform_event_id, state, body, received_at, done_at)
      SELECT lpad(to_hex(i), 32, '0')::uuid, 'helpdesk', 'feishu', 'message', 'messages', 's' || (i % 100), 'e' || i,
-            CASE WHEN i <= 200000 THEN 'done' ELSE 'received' END, '{}', to_timestamp(i),
-            CASE WHEN i <= 200000 THEN to_timestamp(i) END FROM generate_series(1, 200500) i",
+            CASE WHEN i <= 1000000 THEN 'done' ELSE 'received' END, '{}', to_timestamp(i),
+            CASE WHEN i <= 1000000 THEN to_timestamp(i) END FROM generate_series(1, 1000500) i",
     "INSERT INTO conversations (id, bot, platform, scope, chat_id, created_at, updated_at, ended_at)
      SELECT lpad(to_hex(i), 32, '0')::uuid, 'helpdesk', 'feishu', 's', 'chat', to_timestamp(i), to_timestamp(i),
             to_timestamp(i) FROM generate_series(0, 999) i",
     "INSERT INTO messages (id, conversation_id, event_id, role, text, created_at)
      SELECT gen_random_uuid(), lpad(to_hex(i % 1000), 32, '0')::uuid, lpad(to_hex(i), 32, '0')::uuid, 'user', 't',
-            to_timestamp(i) FROM generate_series(1, 200000) i",
+            to_timestamp(i) FROM generate_series(1, 1000000) i",
     "ANALYZE",
 ];
 
