@@ -1,6 +1,7 @@
 //! The engine as the router sees it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -20,6 +21,10 @@ use crate::worker::{self, Job, Phase, SharedPhase};
 /// The engine's name in footers, tables, metrics and `GET /v1/models`.
 pub(crate) const NAME: &str = "local";
 
+/// How long a prompt waits for a model that is still loading. Long enough that a restart does not fail the answers it
+/// takes up again; short enough that with a larger model the next engine is asked soon.
+const LOADING_PATIENCE: Duration = Duration::from_secs(10);
+
 type Item = Result<Delta, EngineError>;
 
 /// A local model on a thread of its own. Dropping it ends the thread after the answer that is under way.
@@ -30,8 +35,8 @@ pub struct CandleEngine {
 }
 
 impl CandleEngine {
-    /// Starts loading and returns at once; until it is done, and when it fails, [`Engine::health`] says so and prompts
-    /// are answered with [`EngineError::Unavailable`]. `clock` gives templates the date.
+    /// Starts loading and returns at once; until it is done, and when it fails, [`Engine::health`] says so. Prompts wait
+    /// ten seconds for it and are answered with [`EngineError::Unavailable`] then. `clock` gives templates the date.
     #[must_use]
     pub fn load(config: CandleConfig, clock: Arc<dyn Clock>) -> Self {
         warn_about_threads(config.threads);
@@ -54,11 +59,8 @@ impl CandleEngine {
     }
 
     fn enqueue(&self, prompt: Prompt, stop: CancelToken) -> Result<mpsc::UnboundedReceiver<Item>, EngineError> {
-        let unavailable = |what: String| EngineError::Unavailable { engine: NAME.to_owned(), what, source: None };
-        match self.phase.get() {
-            Phase::Ready { .. } => {}
-            Phase::Loading => return Err(unavailable("the model is still loading".to_owned())),
-            Phase::Failed(reason) => return Err(unavailable(reason)),
+        if let Phase::Failed(reason) = self.phase.get() {
+            return Err(unavailable(reason));
         }
         let (deltas, answer) = mpsc::unbounded_channel();
         match self.jobs.try_send(Job { prompt, stop, deltas }) {
@@ -84,7 +86,7 @@ impl Engine for CandleEngine {
     fn generate(&self, prompt: Prompt, stop: CancelToken) -> BoxStream<'static, Item> {
         match self.enqueue(prompt, stop.clone()) {
             Ok(items) => {
-                let answer = Answer { items, stop, begun: false, ended: false };
+                let answer = Answer { items, phase: self.phase.clone(), stop, begun: false, ended: false };
                 stream::unfold(answer, |mut answer| async move { answer.next().await.map(|item| (item, answer)) })
                     .boxed()
             }
@@ -114,6 +116,7 @@ impl Engine for CandleEngine {
 /// The reading end of one answer.
 struct Answer {
     items: mpsc::UnboundedReceiver<Item>,
+    phase: SharedPhase,
     stop: CancelToken,
     begun: bool,
     ended: bool,
@@ -124,9 +127,11 @@ impl Answer {
         if self.ended {
             return None;
         }
-        let stop = self.stop.clone();
+        let (stop, phase) = (self.stop.clone(), self.phase.clone());
         let item = tokio::select! {
             biased;
+            // The queue is read once the model is loaded, so nothing can come before.
+            Some(failure) = not_loaded(&phase), if !self.begun => Err(failure),
             item = self.items.recv() => item.unwrap_or_else(|| Err(EngineError::Interrupted {
                 engine: NAME.to_owned(),
                 what: "the engine thread has ended".to_owned(),
@@ -142,6 +147,20 @@ impl Answer {
         self.ended = matches!(item, Ok(Delta::Done(_)) | Err(_));
         Some(item)
     }
+}
+
+/// Why there is no model, once that is clear; `None` as soon as there is one.
+async fn not_loaded(phase: &SharedPhase) -> Option<EngineError> {
+    let settled = tokio::time::timeout(LOADING_PATIENCE, phase.settled()).await;
+    match phase.get() {
+        _ if settled.is_err() => Some(unavailable("the model is still loading".to_owned())),
+        Phase::Failed(reason) => Some(unavailable(reason)),
+        Phase::Loading | Phase::Ready { .. } => None,
+    }
+}
+
+fn unavailable(what: String) -> EngineError {
+    EngineError::Unavailable { engine: NAME.to_owned(), what, source: None }
 }
 
 /// Candle takes its number of threads from the environment, once; setting that here would be a race with every other
