@@ -184,4 +184,19 @@ mod with_a_local_model {
         let answer = seat.answer("a finished answer", is_finished).await;
         assert!(answer.note.contains("本地") && !answer.markdown.is_empty(), "{answer:?}");
     }
+
+    #[tokio::test]
+    async fn a_question_asked_before_a_kill_waits_for_the_local_model_to_load_again() {
+        let plan = Plan::new(Backing::Sqlite).set("model.strategy", "local_only").set("model.local.path", DEMO_MODEL);
+        let mut stage = Stage::start(plan).await;
+        let seats = stage.groups();
+        for seat in &seats {
+            seat.say_acknowledged("What is Magpie?").await;
+        }
+        stage.service.crash_and_restart().await;
+        for seat in &seats {
+            let answer = seat.answer("a finished answer", is_finished).await;
+            assert!(answer.note.contains("local") && seat.answers().len() == 1, "{}", seat.described());
+        }
+    }
 }
