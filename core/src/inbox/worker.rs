@@ -16,6 +16,7 @@ use tracing::{Instrument, debug, info_span, warn};
 
 use super::{CancelCause, Claim, Fence, Inbox, Lane, Outcome};
 use crate::cancel::CancelToken;
+use crate::clock::UnixMillis;
 use crate::ids::{EventId, WorkerId};
 use crate::store::StoreError;
 
@@ -167,17 +168,29 @@ impl<H: Handler> Worker<H> {
         drop(place);
     }
 
+    /// Settles for as long as the claim is ours: a store that was away for a moment costs no lease time.
     async fn settle(&self, fence: Fence, ended: Result<Ended, StoreError>) {
-        let result = match ended {
-            Ok(Ended::Settled) => Ok(()),
-            Ok(Ended::Settle(outcome)) => self.inbox.settle(fence, outcome).await,
-            Err(error) => Err(error),
+        let outcome = match ended {
+            Ok(Ended::Settled) | Err(StoreError::Fenced(_)) => return,
+            Ok(Ended::Settle(outcome)) => outcome,
+            Err(StoreError::Unavailable { .. }) => {
+                Outcome::Retry { at: UnixMillis(0), reason: "store_unavailable".to_owned() }
+            }
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "event left for its lease to end");
+                return;
+            }
         };
-        match result {
-            Ok(()) => {}
-            Err(StoreError::Fenced(_)) => debug!("claim lost"),
-            // The lease runs out and the event is claimed again.
-            Err(error) => warn!(error = &error as &dyn std::error::Error, "event left for its lease to end"),
+        loop {
+            match self.inbox.settle(fence, outcome.clone()).await {
+                Ok(()) => return,
+                Err(StoreError::Fenced(_)) => return debug!("claim lost"),
+                Err(StoreError::Unavailable { .. }) => sleep(self.settings.poll).await,
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "event left for its lease to end");
+                    return;
+                }
+            }
         }
     }
 

@@ -19,6 +19,8 @@ struct List {
     lost_after: AtomicUsize,
     cause: Mutex<Option<CancelCause>>,
     released: AtomicUsize,
+    /// So many calls of `settle` still fail.
+    away: AtomicUsize,
     news: broadcast::Sender<EventId>,
 }
 
@@ -32,6 +34,7 @@ impl List {
             lost_after: AtomicUsize::new(usize::MAX),
             cause: Mutex::default(),
             released: AtomicUsize::new(0),
+            away: AtomicUsize::new(0),
             news: broadcast::channel(8).0,
         })
     }
@@ -71,6 +74,10 @@ impl Inbox for List {
         ready(Ok(*self.cause.lock().unwrap())).boxed()
     }
     fn settle(&self, fence: Fence, outcome: Outcome) -> BoxFuture<'_, Result<(), StoreError>> {
+        if self.away.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            let away = StoreError::Unavailable { doing: "settling", source: "away".into() };
+            return ready(Err(away)).boxed();
+        }
         self.settled.lock().unwrap().push((fence, outcome));
         ready(Ok(())).boxed()
     }
@@ -176,6 +183,18 @@ async fn a_lost_lease_drops_the_work_and_settles_nothing() {
     stop.cancel();
     running.await.unwrap();
     assert!(inbox.settled.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_for_a_moment_is_told_the_outcome_when_it_is_back() {
+    let (inbox, busy, stop) = (List::of(1), Busy::default(), CancelToken::new());
+    inbox.away.store(3, Ordering::SeqCst);
+    busy.state.open.store(true, Ordering::SeqCst);
+    let running = tokio::spawn(worker(&inbox, &busy, 3).run(stop.clone(), Duration::from_secs(5)));
+    sleep(Duration::from_secs(7)).await;
+    assert_eq!(inbox.settled.lock().unwrap()[0].1, Outcome::Done(None));
+    stop.cancel();
+    running.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
