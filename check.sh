@@ -68,7 +68,8 @@ cargo clippy --workspace --all-targets --locked -- -D warnings
 cargo clippy --no-default-features --locked -- -D warnings
 
 say "tests"
-cargo test --workspace --locked
+results=$(mktemp)
+cargo test --workspace --locked 2>&1 | tee "$results"
 
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
@@ -80,3 +81,5 @@ fi
 
 if [ ${#installed[@]} -gt 0 ]; then say "installed: ${installed[*]}"; fi
 say "all checks passed"
+awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed }' "$results"
+rm -f "$results"

@@ -26,7 +26,7 @@ const TOAST_PATIENCE: Duration = Duration::from_millis(100);
 /// The webhook of the bot that the path names.
 ///
 /// # Errors
-/// 404 for a bot that is not configured, and those of [`receive`].
+/// 404 for a bot that is not configured, and those of `receive`.
 pub async fn named(
     request: HttpRequest,
     payload: web::Payload,
@@ -40,7 +40,7 @@ pub async fn named(
 /// The webhook without a name, for a service with one bot.
 ///
 /// # Errors
-/// 404 unless exactly one bot is configured, and those of [`receive`].
+/// 404 unless exactly one bot is configured, and those of `receive`.
 pub async fn only(
     request: HttpRequest,
     payload: web::Payload,
