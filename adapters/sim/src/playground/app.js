@@ -3,6 +3,8 @@
 
 const TITLES = { dingtalk: "DingTalk 钉钉", feishu: "Feishu 飞书" };
 const KEEP_EXCHANGES = 300;
+const TYPED_PER_FRAME = 3;
+const STILL = matchMedia("(prefers-reduced-motion: reduce)").matches;
 const panes = {};
 
 for (const name of Object.keys(TITLES)) panes[name] = makePane(name);
@@ -48,6 +50,7 @@ function show(view) {
   fill(pane.person, view.people);
   if (first) prompt(pane);
   draw(pane);
+  pane.seen = true; // what was there before the page is not typed out again
 }
 
 // Keeps the choice while the list may grow.
@@ -107,7 +110,11 @@ function update(pane, parts, message) {
   text(parts.title, message.title);
   text(parts.state, message.state === "streaming" ? "generating" : "");
   text(parts.note, [message.state === "recalled" ? "recalled" : "", message.note].filter(Boolean).join(" · "));
-  changed(parts, "html", message.html, () => renderBody(parts.body, message.html));
+  changed(parts, "html", message.html, () => {
+    const before = parts.body.typing ? parts.body.typing.shown : parts.body.textContent.length;
+    renderBody(parts.body, message.html);
+    if (message.card && pane.seen && !STILL) typeOut(parts.body, before);
+  });
   changed(parts, "buttons", JSON.stringify(message.buttons), () => {
     parts.actions.hidden = message.buttons.length === 0;
     parts.actions.replaceChildren(buttonRow(pane, message, parts));
@@ -133,6 +140,27 @@ function renderBody(body, html) {
     anchor.rel = "noopener noreferrer";
     anchor.target = "_blank";
   }
+}
+
+// Both platforms' clients type a card's text out; so does this page, from where it had come to.
+function typeOut(body, from) {
+  const nodes = [];
+  const walker = document.createTreeWalker(body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) nodes.push([walker.currentNode, walker.currentNode.data]);
+  const total = nodes.reduce((sum, [, whole]) => sum + whole.length, 0);
+  const typing = { shown: Math.min(from + 4 * TYPED_PER_FRAME, total) };
+  body.typing = typing;
+  const step = () => {
+    if (body.typing !== typing) return; // newer text has come
+    typing.shown += TYPED_PER_FRAME;
+    let left = typing.shown;
+    for (const [node, whole] of nodes) {
+      node.data = whole.slice(0, Math.max(0, left));
+      left -= whole.length;
+    }
+    if (typing.shown < total) requestAnimationFrame(step); else body.typing = null;
+  };
+  step();
 }
 
 function buttonRow(pane, message, parts) {
