@@ -45,7 +45,7 @@ fn card(state: CardState) -> Card {
 }
 
 fn golden(name: &str, check: impl FnOnce()) {
-    with_settings!({snapshot_path => "../../../../cards/dingtalk/golden", prepend_module_to_snapshot => false, omit_expression => true, description => name}, {
+    with_settings!({snapshot_path => "../../../../cards/dingtalk/renderings", prepend_module_to_snapshot => false, omit_expression => true, description => name}, {
         check();
     });
 }
