@@ -232,3 +232,19 @@ async fn two_instances_killed_in_turn_under_traffic() {
     futures::join!(crowd, kills);
     assert_crowd_answered(&stage, &model, &seats).await;
 }
+
+#[tokio::test]
+async fn a_card_begun_before_the_policy_changed_is_still_ended() {
+    let (mut stage, model) = stage_on(Backing::Sqlite).await;
+    let seat = stage.feishu_group();
+    let _gate = hold(&model, "The first words ");
+    seat.say_acknowledged(QUESTION).await;
+    seat.streaming("The first words").await;
+    stage.service.kill();
+    recover(&model);
+    let file = stage.folder().join("magpie.toml");
+    let silent = std::fs::read_to_string(&file).unwrap() + "\n[bots.helpdesk.chat]\ngroup_policy = \"off\"\n";
+    std::fs::write(&file, silent).unwrap();
+    stage.service.start().await;
+    assert_answered_once(&stage, std::slice::from_ref(&seat), &usual_answer(QUESTION)).await;
+}

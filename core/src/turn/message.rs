@@ -16,7 +16,7 @@ use crate::engine::{Completion, EngineError, Finish, Prompt, Sampling};
 use crate::event::{Addressed, ChatKind, ContentKind, Message};
 use crate::ids::ConversationId;
 use crate::inbox::worker::{Cancellation, Ended};
-use crate::inbox::{CancelCause, Claim};
+use crate::inbox::{CancelCause, Claim, Outcome};
 use crate::platform::Health;
 use crate::reply::{ANSWER, Draft, End, Pace, Reply, ReplyError, fixed_card};
 use crate::router::EngineState;
@@ -32,18 +32,22 @@ impl Turn {
         mut message: Message,
         cancel: &Cancellation,
     ) -> Result<Ended, ReplyError> {
+        let mut begun = false;
         if let Some(delivery) = self.store.delivery(claim.fence.event, ANSWER).await? {
             match delivery.state {
                 DeliveryState::Finishing => return self.show_recorded(claim, bot, &message, delivery).await,
-                DeliveryState::Final => return Ok(Ended::Settle(crate::inbox::Outcome::Done(None))),
+                DeliveryState::Final => return Ok(Ended::Settle(Outcome::Done(None))),
                 DeliveryState::Dropped => return Ok(done("target_gone")),
-                DeliveryState::Prepared | DeliveryState::Open => {}
+                DeliveryState::Prepared | DeliveryState::Open => begun = true,
             }
         }
         if message.addressed == Addressed::Unknown {
             bot.platform.settle(&mut message).await?;
         }
-        if let Verdict::Ignore(reason) = judge(&bot.settings.chat, &message, claim.event.occurred_at, claim.received_at)
+        let verdict = judge(&bot.settings.chat, &message, claim.event.occurred_at, claim.received_at);
+        // A card that an earlier attempt began is ended, even if the policy has changed since.
+        if let Verdict::Ignore(reason) = verdict
+            && !begun
         {
             info!(reason, "message not answered");
             return Ok(done(reason));
