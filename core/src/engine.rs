@@ -1,5 +1,6 @@
 //! The port to a language model.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
@@ -24,6 +25,22 @@ pub trait Engine: Send + Sync {
     }
 
     fn health(&self) -> Health;
+
+    /// How much is before a new prompt. An engine that does not know says so by default, and counts as free.
+    fn backlog(&self) -> Backlog {
+        Backlog::default()
+    }
+}
+
+/// What a new prompt finds before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// Answers that are being generated.
+    pub running: usize,
+    /// Prompts that wait for that.
+    pub waiting: usize,
+    /// How long the new prompt's first token will take, by what was measured so far; `None` if that is not known.
+    pub expected_wait: Option<Duration>,
 }
 
 /// Who an engine is.
@@ -90,15 +107,54 @@ impl Role {
     }
 }
 
-/// How to choose tokens. `None` leaves it to the engine's own configuration.
+/// How to choose tokens. `None` leaves it to the engine's own configuration; an engine that does not know a setting
+/// goes without it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sampling {
     pub max_tokens: Option<u32>,
+    /// 0 always takes the likeliest token.
     pub temperature: Option<f64>,
+    /// Only the likeliest tokens that together have this probability, from 0 to 1.
     pub top_p: Option<f64>,
+    /// Only so many of the likeliest tokens; 0 means all.
+    pub top_k: Option<u32>,
+    /// Only tokens with at least this share, from 0 to 1, of the likeliest one's probability.
+    pub min_p: Option<f64>,
+    /// Above 1, tokens of the latest text, the prompt's included, become less likely; 1 changes nothing.
+    pub repetition_penalty: Option<f64>,
+    /// From -2 to 2: taken off the logits of tokens that the answer has already.
+    pub presence_penalty: Option<f64>,
+    /// From -2 to 2: the same, once for each time that the answer has the token.
+    pub frequency_penalty: Option<f64>,
+    /// From -100 to 100, added to the logits of tokens, by the ids of the model that answers.
+    pub logit_bias: BTreeMap<u32, f64>,
     pub seed: Option<u64>,
     /// Texts that end the answer; they are not part of it.
     pub stop: Vec<String>,
+    pub response_format: ResponseFormat,
+}
+
+/// What an answer has to look like. Reasoning is not bound by it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum ResponseFormat {
+    /// Any text.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+    /// One JSON value of a schema.
+    JsonSchema(AnswerSchema),
+}
+
+/// A JSON schema that an answer has to follow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnswerSchema {
+    /// What the client calls it: letters, digits, `_` and `-`.
+    pub name: String,
+    /// A JSON object, as json-schema.org describes it.
+    pub schema: serde_json::Value,
+    /// Whether a remote engine has to follow it exactly or may only try; the local one always follows it exactly.
+    pub strict: bool,
 }
 
 /// One piece of an answer.

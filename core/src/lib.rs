@@ -1,8 +1,8 @@
 //! Magpie's neutral middle: what comes in, what goes out, and every decision between the two.
 //!
 //! No platform JSON, no SQL, no HTTP and no model weights here: those are behind the ports [`platform::Platform`],
-//! [`engine::Engine`], [`inbox::Inbox`] and [`store::Store`], so that everything in this crate runs in a test without
-//! network, disk or wall clock.
+//! [`engine::Engine`], [`embedding::Embedder`], [`inbox::Inbox`] and [`store::Store`], so that everything in this crate
+//! runs in a test without network, disk or wall clock.
 
 #![forbid(unsafe_code)]
 
@@ -10,6 +10,7 @@ pub mod cancel;
 pub mod card;
 pub mod clock;
 pub mod conversation;
+pub mod embedding;
 pub mod engine;
 pub mod event;
 pub mod ids;

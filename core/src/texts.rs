@@ -1,7 +1,10 @@
 //! Every fixed sentence a person may read, in Chinese and English, in one place.
 
 use crate::card::Language;
-use crate::engine::EngineError;
+use crate::engine::{Backlog, EngineError};
+
+/// Shorter waits are not worth a sentence, in seconds.
+const NOTICEABLE_SECONDS: u64 = 3;
 
 /// A fixed sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,4 +114,41 @@ pub fn engine_error(error: &EngineError, language: Language) -> &'static str {
         EngineError::Unavailable { .. } | EngineError::Misconfigured { .. } => Text::EngineFailed,
     };
     text.of(language)
+}
+
+/// What a person reads who has to wait, until the answer begins; `None` if it will begin at once.
+#[must_use]
+pub fn in_line(backlog: Backlog, language: Language) -> Option<String> {
+    let seconds = backlog.expected_wait.map(|wait| wait.as_secs()).filter(|seconds| *seconds >= NOTICEABLE_SECONDS);
+    let sentence = match (backlog.waiting, seconds, language) {
+        (0, None, _) => return None,
+        (0, Some(seconds), Language::Zh) => format!("大约 {seconds} 秒后开始回答。"),
+        (0, Some(seconds), Language::En) => format!("The answer will begin in about {seconds} s."),
+        (ahead, None, Language::Zh) => format!("前面还有 {ahead} 个问题。"),
+        (ahead, None, Language::En) => format!("Questions before yours: {ahead}."),
+        (ahead, Some(seconds), Language::Zh) => format!("前面还有 {ahead} 个问题，大约 {seconds} 秒后开始回答。"),
+        (ahead, Some(seconds), Language::En) => format!("Questions before yours: {ahead}; about {seconds} s to wait."),
+    };
+    Some(sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn people_are_told_how_many_are_before_them_and_how_long_it_takes() {
+        let line = |waiting, seconds: Option<u64>, language| {
+            in_line(Backlog { running: 1, waiting, expected_wait: seconds.map(Duration::from_secs) }, language)
+        };
+        assert_eq!(line(0, None, Language::En), None);
+        assert_eq!(line(0, Some(2), Language::Zh), None);
+        assert_eq!(line(0, Some(9), Language::Zh).unwrap(), "大约 9 秒后开始回答。");
+        assert_eq!(line(2, None, Language::En).unwrap(), "Questions before yours: 2.");
+        assert_eq!(line(2, Some(1), Language::En).unwrap(), "Questions before yours: 2.");
+        assert_eq!(line(2, Some(40), Language::En).unwrap(), "Questions before yours: 2; about 40 s to wait.");
+        assert_eq!(line(2, Some(40), Language::Zh).unwrap(), "前面还有 2 个问题，大约 40 秒后开始回答。");
+    }
 }

@@ -78,7 +78,7 @@ struct Generation {
 }
 
 enum Stage {
-    Unsent(Prompt),
+    Unsent(Box<Prompt>),
     Reading(Box<AnswerReader>),
     Ended,
 }
@@ -91,7 +91,7 @@ impl Generation {
             shared,
             stop,
             tally: Tally::new(estimated_prompt),
-            stage: Stage::Unsent(prompt),
+            stage: Stage::Unsent(Box::new(prompt)),
             deadline: None,
             begun: false,
         }

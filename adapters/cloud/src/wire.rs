@@ -2,9 +2,12 @@
 //!
 //! Source: OpenAI API reference, "Create chat completion" and "The chat completion chunk object" (read 11/2026);
 //! `reasoning_content` is what DeepSeek, Qwen and others call the model's reasoning, `reasoning` what OpenRouter and
-//! vLLM call it.
+//! vLLM call it. Settings outside that reference (`top_k` and the like) are not sent: some endpoints refuse a request
+//! with a key that they do not know.
 
-use magpie_core::engine::{Finish, Prompt, PromptMessage};
+use std::collections::BTreeMap;
+
+use magpie_core::engine::{AnswerSchema, Finish, Prompt, PromptMessage, ResponseFormat};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -26,15 +29,51 @@ pub(crate) struct Request<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    presence_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frequency_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    logit_bias: &'a BTreeMap<u32, f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     stop: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<Format<'a>>,
 }
 
 #[derive(Debug, Serialize)]
 struct Message<'a> {
     role: &'static str,
     content: &'a str,
+}
+
+/// Source: OpenAI API reference, "Create chat completion", `response_format` (read 11/2026).
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Format<'a> {
+    JsonObject,
+    JsonSchema { json_schema: Schema<'a> },
+}
+
+#[derive(Debug, Serialize)]
+struct Schema<'a> {
+    name: &'a str,
+    schema: &'a Value,
+    strict: bool,
+}
+
+impl<'a> Format<'a> {
+    /// Plain text is what an endpoint gives unasked.
+    fn of(format: &'a ResponseFormat) -> Option<Self> {
+        match format {
+            ResponseFormat::Text => None,
+            ResponseFormat::Json => Some(Self::JsonObject),
+            ResponseFormat::JsonSchema(AnswerSchema { name, schema, strict }) => {
+                Some(Self::JsonSchema { json_schema: Schema { name, schema, strict: *strict } })
+            }
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -53,8 +92,12 @@ impl<'a> Request<'a> {
             temperature: prompt.sampling.temperature.or(config.temperature),
             top_p: prompt.sampling.top_p,
             max_tokens: prompt.sampling.max_tokens.or(config.max_tokens),
+            presence_penalty: prompt.sampling.presence_penalty,
+            frequency_penalty: prompt.sampling.frequency_penalty,
+            logit_bias: &prompt.sampling.logit_bias,
             seed: prompt.sampling.seed,
             stop: &prompt.sampling.stop,
+            response_format: Format::of(&prompt.sampling.response_format),
         }
     }
 }

@@ -9,7 +9,9 @@ use endpoint::{Act, Endpoint, answer, closing_events, refusal, stream_head, text
 use futures::StreamExt;
 use magpie_cloud::{CloudConfig, CloudEngine, Secret};
 use magpie_core::cancel::CancelToken;
-use magpie_core::engine::{Completion, Delta, Engine, EngineError, Finish, Prompt, PromptMessage, Role, Sampling};
+use magpie_core::engine::{
+    AnswerSchema, Completion, Delta, Engine, EngineError, Finish, Prompt, PromptMessage, ResponseFormat, Role, Sampling,
+};
 use magpie_core::platform::Health;
 use magpie_core::testkit::engine_contract;
 
@@ -78,7 +80,39 @@ async fn an_answer_streams_with_its_usage_and_the_request_says_what_was_asked() 
     assert_eq!(seen.body["stream_options"]["include_usage"], true);
     assert_eq!(seen.body["temperature"], 0.5);
     assert_eq!(seen.body["messages"][1], serde_json::json!({"role": "user", "content": "Hello?"}));
-    assert!(seen.body.get("max_tokens").is_none());
+    for unset in ["max_tokens", "presence_penalty", "frequency_penalty", "logit_bias", "response_format"] {
+        assert!(seen.body.get(unset).is_none(), "{unset}");
+    }
+}
+
+#[tokio::test]
+async fn settings_are_sent_under_the_names_of_openai_and_others_not_at_all() {
+    let mut endpoint = Endpoint::start(vec![answer(&["{}"])]).await;
+    let schema = serde_json::json!({"type": "object"});
+    let sampling = Sampling {
+        top_k: Some(3),
+        min_p: Some(0.1),
+        repetition_penalty: Some(1.1),
+        presence_penalty: Some(0.5),
+        frequency_penalty: Some(-0.5),
+        logit_bias: [(7, -100.0)].into(),
+        response_format: ResponseFormat::JsonSchema(AnswerSchema {
+            name: "mood".into(),
+            schema: schema.clone(),
+            strict: true,
+        }),
+        ..Sampling::default()
+    };
+    let asked = engine(config(&endpoint)).generate(Prompt { sampling, ..prompt() }, CancelToken::new());
+    done_of(&asked.collect::<Vec<_>>().await);
+    let body = endpoint.requests.recv().await.unwrap().body;
+    assert_eq!((&body["presence_penalty"], &body["frequency_penalty"]), (&0.5.into(), &(-0.5).into()));
+    assert_eq!(body["logit_bias"], serde_json::json!({"7": -100.0}));
+    let format = serde_json::json!({"name": "mood", "schema": schema, "strict": true});
+    assert_eq!(body["response_format"], serde_json::json!({"type": "json_schema", "json_schema": format}));
+    for unknown in ["top_k", "min_p", "repetition_penalty"] {
+        assert!(body.get(unknown).is_none(), "{unknown}");
+    }
 }
 
 #[tokio::test]

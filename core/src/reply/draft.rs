@@ -3,10 +3,10 @@
 use tokio::time::Instant;
 
 use crate::card::{Button, ButtonStyle, Card, CardState, Footer, Language};
-use crate::engine::{Choice, Completion, Delta, EngineKind};
+use crate::engine::{Backlog, Choice, Completion, Delta, EngineKind};
 use crate::event::Action;
 use crate::ids::EventId;
-use crate::texts::Text;
+use crate::texts::{Text, in_line};
 
 /// Longest title in characters; the rest of the question is in the chat anyway.
 const TITLE_CHARS: usize = 40;
@@ -23,6 +23,8 @@ pub struct Draft {
     reasoning: String,
     choice: Option<Choice>,
     completion: Option<Completion>,
+    /// What is said about the wait until an engine says something.
+    waiting: Option<String>,
 }
 
 impl Draft {
@@ -39,7 +41,13 @@ impl Draft {
             reasoning: String::new(),
             choice: None,
             completion: None,
+            waiting: None,
         }
+    }
+
+    /// Notes what is before this answer, for the cards that are shown until it begins.
+    pub fn stand_behind(&mut self, backlog: Backlog) {
+        self.waiting = in_line(backlog, self.language);
     }
 
     /// Takes one delta in; true if the card looks different now.
@@ -47,6 +55,7 @@ impl Draft {
         match delta {
             Delta::Engine(choice) => {
                 self.choice = Some(choice);
+                self.waiting = None;
                 return false;
             }
             Delta::Text(text) => self.text.push_str(&text),
@@ -122,11 +131,16 @@ impl Draft {
             state,
             text: self.text().to_owned(),
             reasoning: self.reasoning().to_owned(),
-            notice: notice.map(|text| text.of(self.language).to_owned()),
+            notice: notice.map(|text| text.of(self.language).to_owned()).or_else(|| self.notice_while(state)),
             footer: state.is_final().then(|| self.footer()).flatten(),
             buttons: buttons(self.event, state, self.language),
             language: self.language,
         }
+    }
+
+    /// The notice that goes with a card which says nothing else.
+    fn notice_while(&self, state: CardState) -> Option<String> {
+        self.waiting.clone().filter(|_| state == CardState::Thinking)
     }
 
     fn footer(&self) -> Option<Footer> {

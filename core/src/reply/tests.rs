@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::card::{CardState, Language};
 use crate::clock::UnixMillis;
-use crate::engine::{Completion, Delta, EngineError, Finish};
+use crate::engine::{Backlog, Choice, Completion, Delta, EngineError, EngineInfo, EngineKind, Finish};
 use crate::event::{Message, PlatformKind, tests::message};
 use crate::ids::{CardId, ConversationId, EventId, MessageId, ScopeKey};
 use crate::platform::{AckBody, CardRef, Health, Inbound, Limits, RawRequest, Received, Toast, WebhookError};
@@ -313,6 +313,24 @@ async fn a_restart_replaces_the_text_in_the_same_card() {
     let shown = chat.shown.lock().unwrap();
     assert_eq!(shown.iter().filter(|call| call.0 == "start").count(), 1);
     assert_eq!(shown.last().unwrap().2, "whole");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_to_wait_is_told_so_until_the_answer_begins() {
+    let mut draft = Draft::new(EventId(uuid::Uuid::nil()), "why?", Language::En);
+    assert_eq!(draft.opening_card().notice, None);
+    let wait = Some(Duration::from_secs(20));
+    draft.stand_behind(Backlog { running: 4, waiting: 3, expected_wait: wait });
+    let told = Some("Questions before yours: 3; about 20 s to wait.".to_owned());
+    assert_eq!((draft.opening_card().notice, draft.running_card().notice), (told.clone(), told));
+    assert_eq!(draft.final_card(CardState::Failed, None).notice, None);
+
+    let engine = EngineInfo { name: "local".into(), kind: EngineKind::Local, model: "m".into(), context_tokens: None };
+    draft.apply(Delta::Engine(Choice { engine, fallback: None }));
+    draft.apply(Delta::Text("because".into()));
+    assert_eq!(draft.running_card().notice, None);
+    draft.apply(Delta::Restart);
+    assert_eq!(draft.running_card().notice, None, "what was true at the beginning is not any more");
 }
 
 #[tokio::test(start_paused = true)]

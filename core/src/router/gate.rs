@@ -28,6 +28,11 @@ impl Gate {
         Self { slots, waiting: Arc::default(), queue_limit }
     }
 
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Waits its turn, first come first served; [`Full`] at once when the queue is.
     pub(super) async fn enter(&self) -> Result<Permit, Full> {
         if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
@@ -70,6 +75,7 @@ mod tests {
         let first = gate.enter().await.unwrap();
         let mut second = Box::pin(gate.enter());
         assert!(second.as_mut().now_or_never().is_none(), "the second waits");
+        assert_eq!(gate.waiting(), 1);
         assert_eq!(gate.enter().await.unwrap_err(), Full);
         drop(first);
         let second = second.await.unwrap();

@@ -1,8 +1,8 @@
 //! Picks the engine that answers, and the next one when it does not.
 //!
 //! [`Router::answer`] asks the engines of the strategy one after the other (`order`). It moves on when one refuses or
-//! breaks, when its breaker is open (`breaker`), or when it says nothing in time (`run`); an engine that dies in
-//! mid-answer is followed by a [`Delta::Restart`] and the whole answer from the next one. With none left, the last
+//! breaks, when its breaker is open (`breaker`), when it says nothing in time, or when so much is before the prompt that
+//! it can't (`run`); an engine that dies in mid-answer is followed by a [`Delta::Restart`] and the whole answer from the next one. With none left, the last
 //! error is the end. How many answers run at once is decided before any engine is asked (`gate`).
 
 mod breaker;
@@ -21,7 +21,7 @@ use futures::stream::{self, BoxStream};
 pub use breaker::BreakerSettings;
 
 use crate::cancel::CancelToken;
-use crate::engine::{Delta, Engine, EngineError, EngineInfo, Fallback, Prompt};
+use crate::engine::{Backlog, Delta, Engine, EngineError, EngineInfo, Fallback, Prompt};
 use crate::platform::Health;
 use crate::settings::{ModelChoice, Strategy};
 use gate::Gate;
@@ -116,6 +116,16 @@ impl Router {
     #[must_use]
     pub fn candidates(&self, choice: &ModelChoice) -> Vec<Arc<dyn Engine>> {
         self.places(choice).into_iter().map(|place| Arc::clone(&self.slots[place].engine)).collect()
+    }
+
+    /// What is before an answer that is asked for now: at the engine whose turn it would be, and in the queue here.
+    #[must_use]
+    pub fn backlog(&self, choice: &ModelChoice) -> Backlog {
+        let patience = self.settings.first_token_timeout;
+        let slots: Vec<_> = self.places(choice).into_iter().map(|place| &self.slots[place]).collect();
+        let free = slots.iter().find(|slot| slot.is_asked() && slot.wait_beyond(patience).is_none());
+        let engine = free.or(slots.first()).map(|slot| slot.engine.backlog()).unwrap_or_default();
+        Backlog { waiting: engine.waiting + self.gate.waiting(), ..engine }
     }
 
     fn places(&self, choice: &ModelChoice) -> Vec<usize> {

@@ -137,6 +137,10 @@ impl Run {
             let error = self.last_error.take().unwrap_or_else(nobody);
             return self.end(Err(error));
         };
+        if let Some(wait) = self.too_long_a_wait(&slot) {
+            let error = EngineError::Overloaded { engine: slot.name.clone(), retry_after: Some(wait) };
+            return self.move_on(&slot, error, "overloaded");
+        }
         let pass = match slot.pass() {
             Ok(pass) => pass,
             Err(error) => return self.move_on(&slot, error, "breaker_open"),
@@ -153,6 +157,12 @@ impl Run {
         let deltas = slot.engine.generate(prompt, self.stop.clone());
         let deadline = Instant::now() + self.shared.settings.first_token_timeout;
         self.current = Some(Current { slot, pass, deltas, deadline, begun: false, estimated_tokens: 0 });
+    }
+
+    /// How long this engine would keep the prompt waiting, if that is beyond the deadline and there is another to ask.
+    fn too_long_a_wait(&self, slot: &Slot) -> Option<Duration> {
+        let others = self.candidates.iter().any(|other| other.is_asked());
+        slot.wait_beyond(self.shared.settings.first_token_timeout).filter(|_| others)
     }
 
     async fn read(&mut self, total_deadline: Instant) {

@@ -37,6 +37,16 @@ impl Slot {
         })
     }
 
+    /// Whether it is asked at all at the moment.
+    pub(super) fn is_asked(&self) -> bool {
+        !self.breaker.is_open(Instant::now())
+    }
+
+    /// How long a prompt would have to wait for it, if that is longer than `patience`.
+    pub(super) fn wait_beyond(&self, patience: Duration) -> Option<Duration> {
+        self.engine.backlog().expected_wait.filter(|wait| *wait > patience)
+    }
+
     /// It said something, to whomever.
     pub(super) fn spoke(&self, pass: &mut Pass) {
         pass.succeeded();

@@ -5,7 +5,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::engine::{Choice, Completion, EngineKind, Finish, PromptMessage, Role};
+use crate::engine::{Backlog, Choice, Completion, EngineKind, Finish, PromptMessage, Role};
 use crate::testkit::engine::{Failure, ScriptedEngine, Step};
 use crate::testkit::engine_contract;
 
@@ -328,4 +328,55 @@ async fn a_question_too_long_for_one_engine_goes_to_the_next_without_being_asked
         .await;
     assert_eq!(short(&items), ">cloud(local rejected) from cloud done");
     assert!(small.prompts().is_empty());
+}
+
+fn busy(seconds: u32) -> Backlog {
+    Backlog { running: 4, waiting: 3, expected_wait: Some(SECOND * seconds) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_would_answer_too_late_is_passed_over_while_another_can_be_asked() {
+    let (local, cloud) = (answering(EngineKind::Local), answering(EngineKind::Cloud));
+    let router = router(Strategy::LocalFirst, &[&local, &cloud]);
+    local.set_backlog(busy(30));
+    assert_eq!(short(&ask(&router).await), ">local from local done");
+    local.set_backlog(busy(31));
+    assert_eq!(short(&ask(&router).await), ">cloud(local overloaded) from cloud done");
+    assert_eq!(local.prompts().len(), 1, "it was not asked");
+    assert_eq!(router.engines()[0].health, Health::Ok, "and is not broken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_engine_is_asked_all_the_same_when_there_is_no_other() {
+    let local = answering(EngineKind::Local);
+    local.set_backlog(busy(300));
+    assert_eq!(short(&ask(&router(Strategy::LocalFirst, &[&local])).await), ">local from local done");
+
+    let cloud = cloud(vec![Step::Fail(Failure::Unavailable)]);
+    let router = router(Strategy::CloudFirst, &[&local, &cloud]);
+    assert_eq!(short(&ask(&router).await), ">local(cloud unavailable) from local done");
+    // With its breaker open, the other one is none.
+    let named = ModelChoice::Named("local".into());
+    for _ in 0..5 {
+        ask(&router).await;
+    }
+    let items: Items = router.answer(engine_contract::prompt(), &named, CancelToken::new()).collect().await;
+    assert_eq!(short(&items), ">local from local done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_backlog_is_that_of_the_engine_whose_turn_it_would_be_and_of_the_queue() {
+    let (local, cloud) = (answering(EngineKind::Local), cloud(vec![Step::text("a"), Step::Hang]));
+    let limits = RouterSettings { max_concurrent: 1, ..settings(Strategy::LocalFirst) };
+    let router = router_with(limits, &[&local, &cloud]);
+    local.set_backlog(busy(20));
+    assert_eq!(router.backlog(&ModelChoice::Auto), busy(20));
+    local.set_backlog(busy(40));
+    assert_eq!(router.backlog(&ModelChoice::Auto), Backlog::default());
+
+    let mut holding = router.answer(engine_contract::prompt(), &ModelChoice::Auto, CancelToken::new());
+    holding.next().await;
+    let mut waiting = router.answer(engine_contract::prompt(), &ModelChoice::Auto, CancelToken::new());
+    assert!(waiting.next().now_or_never().is_none());
+    assert_eq!(router.backlog(&ModelChoice::Auto).waiting, 1);
 }

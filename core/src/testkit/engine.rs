@@ -9,7 +9,7 @@ use futures::stream::{self, BoxStream};
 use tokio::time::sleep;
 
 use crate::cancel::CancelToken;
-use crate::engine::{Completion, Delta, Engine, EngineError, EngineInfo, EngineKind, Finish, Prompt};
+use crate::engine::{Backlog, Completion, Delta, Engine, EngineError, EngineInfo, EngineKind, Finish, Prompt};
 use crate::platform::Health;
 
 /// One thing a scripted engine does in an answer.
@@ -70,6 +70,7 @@ pub struct ScriptedEngine {
     scripts: Mutex<VecDeque<Vec<Step>>>,
     prompts: Mutex<Vec<Prompt>>,
     health: Mutex<Health>,
+    backlog: Mutex<Backlog>,
 }
 
 impl ScriptedEngine {
@@ -82,6 +83,7 @@ impl ScriptedEngine {
             scripts: Mutex::new(scripts.into()),
             prompts: Mutex::default(),
             health: Mutex::new(Health::Ok),
+            backlog: Mutex::default(),
         })
     }
 
@@ -105,6 +107,11 @@ impl ScriptedEngine {
 
     pub fn set_health(&self, health: Health) {
         *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
+    }
+
+    /// Replaces what it says is before a new prompt.
+    pub fn set_backlog(&self, backlog: Backlog) {
+        *self.backlog.lock().unwrap_or_else(PoisonError::into_inner) = backlog;
     }
 
     /// Replaces the length of its context.
@@ -131,6 +138,10 @@ impl Engine for ScriptedEngine {
 
     fn health(&self) -> Health {
         self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn backlog(&self) -> Backlog {
+        *self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

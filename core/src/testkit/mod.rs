@@ -4,6 +4,7 @@
 //! [`crate::store_contract`] make a test of each case; the implementation gives a way to open a [`stores::Fixture`].
 
 pub mod clock;
+pub mod embedding_contract;
 pub mod engine;
 pub mod engine_contract;
 pub mod inbox_contract;

@@ -108,6 +108,7 @@ impl Turn {
     ) -> Result<Ended, ReplyError> {
         let mut draft = Draft::new(claim.fence.event, &message.text, language);
         let (conversation, prompt) = self.prompt(claim, bot, message).await?;
+        draft.stand_behind(self.router.backlog(&bot.settings.model));
         let desk = self.desk(claim, bot, message.reply_to.clone());
         let mut reply = Reply::begin(desk, &draft.opening_card()).await?;
 
