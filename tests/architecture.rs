@@ -35,7 +35,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn crates_import_only_what_they_may() {
-    let adapters = ["magpie-dingtalk", "magpie-feishu", "magpie-store", "magpie-candle", "magpie-cloud"];
+    let adapters = ["magpie-dingtalk", "magpie-feishu", "magpie-store", "magpie-cloud"];
     for adapter in adapters {
         assert_eq!(
             own_dependencies(adapter),
@@ -43,6 +43,12 @@ fn crates_import_only_what_they_may() {
             "{adapter} may import the core and nothing else of ours"
         );
     }
+    assert_eq!(
+        own_dependencies("magpie-candle"),
+        set(&["magpie-core", "magpie-kernels"]),
+        "magpie-candle may import the core and its own kernels"
+    );
+    assert_eq!(own_dependencies("magpie-kernels"), set(&[]), "the kernels know no models, and nothing else of ours");
     assert_eq!(own_dependencies("magpie-core"), set(&[]), "the core imports none of our crates");
     assert_eq!(own_dependencies("magpie-sim"), set(&[]), "the simulated platforms share no code with us");
 }

@@ -23,7 +23,7 @@ fn between_tokens(model: &Model) -> Duration {
 /// A local model is configured and the program was built without them.
 pub fn router(model: &Model, http: &reqwest::Client, clock: &Arc<dyn Clock>) -> Result<Arc<Router>, StartError> {
     let mut engines: Vec<Arc<dyn Engine>> = Vec::new();
-    engines.extend(super::local::engine(model, Arc::clone(clock))?);
+    engines.extend(super::local::engine(model, http, Arc::clone(clock))?);
     for endpoint in &model.cloud {
         engines.push(Arc::new(CloudEngine::new(cloud(endpoint, model), http.clone())));
     }

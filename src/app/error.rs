@@ -22,10 +22,8 @@ pub enum StartError {
     Store(#[from] OpenError),
     #[error("the database can't be used")]
     Migrate(#[from] MigrateError),
-    #[error(
-        "model.local.path is set, but this program was built without local models; build it with the feature candle"
-    )]
-    NoLocalModels,
+    #[error("{key} is set, but this program was built without local models; build it with the feature candle")]
+    NoLocalModels { key: &'static str },
     #[error("a listener ended by itself")]
     Serve(#[source] std::io::Error),
 }
@@ -34,6 +32,6 @@ impl StartError {
     /// Whether the operator gave something that can't be used, rather than that something failed.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Feishu(_) | Self::DingTalk(_) | Self::Store(_) | Self::NoLocalModels)
+        matches!(self, Self::Feishu(_) | Self::DingTalk(_) | Self::Store(_) | Self::NoLocalModels { .. })
     }
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use magpie_core::cancel::CancelToken;
 use magpie_core::clock::{Clock, SystemClock};
+use magpie_core::embedding::Embedder;
 use magpie_core::ids::WorkerId;
 use magpie_core::inbox::worker::{Worker, WorkerSettings};
 use magpie_core::router::Router;
@@ -109,9 +110,10 @@ impl App {
         let database = storage::open(&config.store, Arc::clone(&clock)).await?;
         let clients = Clients::new(config.server.outbound_proxy.reveal())?;
         let router = engines::router(&config.model, &clients.streaming, &clock)?;
+        let embedder = embedder(&config)?;
         let platforms = Platforms { config: &config, http: clients.platform, clock: Arc::clone(&clock) };
         let bots = bots(&config, &platforms)?;
-        let shared = Arc::new(shared(&config, bots, router, clock));
+        let shared = Arc::new(Shared { embedder, ..shared(&config, bots, router, clock) });
         let sockets = match extras.sockets {
             Some(sockets) => sockets,
             None => Sockets::bind(&config.server)?,
@@ -188,10 +190,20 @@ fn bots(config: &Config, platforms: &Platforms<'_>) -> Result<BTreeMap<String, A
         .collect()
 }
 
+fn embedder(config: &Config) -> Result<Option<Arc<dyn Embedder>>, StartError> {
+    let embedder = local::embedder(&config.model)?;
+    if embedder.is_some() && config.auth.admin_token.is_empty() {
+        warn!("POST /v1/embeddings is closed; set auth.admin_token, which its clients then send as their bearer token");
+    }
+    Ok(embedder)
+}
+
 fn shared(config: &Config, bots: BTreeMap<String, Arc<Bot>>, router: Arc<Router>, clock: Arc<dyn Clock>) -> Shared {
     Shared {
         bots,
         router,
+        embedder: None,
+        admin_token: config.auth.admin_token.clone(),
         stores: OnceLock::new(),
         clock,
         body: http::body::BodyLimits {

@@ -1,8 +1,14 @@
 //! The commands. Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration.
 
+#[cfg(feature = "candle")]
+mod chat;
 mod check;
 mod demo;
+#[cfg(feature = "candle")]
+mod loading;
 mod migrate;
+#[cfg(feature = "candle")]
+mod model;
 mod serve;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +41,12 @@ enum Command {
     Check(check::Check),
     /// Bring the database up to date, and say what was applied.
     Migrate(migrate::Migrate),
+    /// Look into model files, measure them, compare them.
+    #[cfg(feature = "candle")]
+    Model(model::Model),
+    /// Talk to the local model in this terminal.
+    #[cfg(feature = "candle")]
+    Chat(chat::Chat),
 }
 
 /// Where the configuration is.
@@ -103,6 +115,10 @@ pub fn run() -> ExitCode {
                 Command::Demo(demo) => demo.run().await,
                 Command::Check(check) => check.run().await,
                 Command::Migrate(migrate) => migrate.run().await,
+                #[cfg(feature = "candle")]
+                Command::Model(model) => model.run().await,
+                #[cfg(feature = "candle")]
+                Command::Chat(chat) => chat.run().await,
             }
         })
     });

@@ -26,14 +26,11 @@ const WITHOUT_EFFECT: &[(&str, Treatment, &str)] = &[
     ("auth.key_rotation_days", Treatment::Warn, "there are no API keys yet"),
     ("auth.auto_rotate", Treatment::Warn, "there are no API keys yet"),
     ("auth.keep_key_versions", Treatment::Warn, "there are no API keys yet"),
-    ("auth.admin_token", Treatment::Warn, "there is no admin API yet"),
     ("auth.admin_allow.*", Treatment::Warn, "there is no admin API yet"),
     ("auth.api_allow.*", Treatment::Warn, "there is no chat API yet"),
     ("limits.user_messages_per_minute", Treatment::Warn, "people are not counted yet"),
     ("limits.api_requests_per_minute", Treatment::Warn, "there is no chat API yet"),
     ("limits.audit_retention_days", Treatment::Warn, "there is no audit log yet"),
-    ("model.local.max_batch_size", Treatment::Warn, "the local model answers one chat at a time"),
-    ("model.local.cache_bytes", Treatment::Warn, "the local model keeps no cache between answers"),
 ];
 
 /// Problems for what is refused, sentences for what is only reported.

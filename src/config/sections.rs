@@ -123,6 +123,7 @@ pub struct Model {
     pub max_concurrent: usize,
     pub queue_limit: usize,
     pub local: LocalModel,
+    pub embedding: EmbeddingModel,
     pub cloud: Vec<CloudModel>,
 }
 
@@ -130,6 +131,8 @@ pub struct Model {
 pub struct LocalModel {
     pub path: String,
     pub sha256: String,
+    pub download_folder: PathBuf,
+    pub quantization: String,
     pub tokenizer: String,
     pub chat_template: String,
     pub context_tokens: usize,
@@ -138,8 +141,17 @@ pub struct LocalModel {
     pub top_p: f64,
     pub max_batch_size: usize,
     pub cache_bytes: ByteSize,
+    pub cache_type: String,
     pub threads: usize,
     pub device: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct EmbeddingModel {
+    pub path: String,
+    pub max_tokens: usize,
+    pub batch_size: usize,
+    pub queue_limit: usize,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -17,6 +17,8 @@ use super::trace::TraceContext;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: &str = "traceparent";
+/// Below it, clients of OpenAI's API expect errors as it sends them.
+const OPENAI: &str = "/v1/";
 const MAX_REQUEST_ID_BYTES: usize = 64;
 
 /// Pages load nothing from elsewhere and can't be framed.
@@ -89,7 +91,8 @@ fn with_problem(response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse
         None if response.headers().contains_key(header::CONTENT_TYPE) => return response,
         None => Problem::of_status(status),
     };
-    response.into_response(problem.response(id))
+    let answer = if response.request().path().starts_with(OPENAI) { problem.openai() } else { problem.response(id) };
+    response.into_response(answer)
 }
 
 fn set_headers(headers: &mut HeaderMap, id: &str, is_page: bool) {

@@ -147,10 +147,14 @@ async fn database(shared: &Shared) -> Check {
 
 fn model(shared: &Shared) -> Check {
     let engines = shared.router.engines();
-    if engines.is_empty() {
-        return Check::failing(Status::Degraded, "no engine; set model.local.path or add a [[model.cloud]]");
+    let without_engine = engines.is_empty();
+    let mut parts: BTreeMap<_, _> = engines.into_iter().map(|engine| (engine.info.name, engine.health)).collect();
+    parts.extend(shared.embedder.as_ref().map(|embedder| ("model.embedding".to_owned(), embedder.health())));
+    let check = Check::of(parts);
+    if without_engine {
+        let detail = "no engine; set model.local.path or add a [[model.cloud]]";
+        return Check { parts: check.parts, ..Check::failing(Status::Degraded, detail) };
     }
-    let check = Check::of(engines.into_iter().map(|engine| (engine.info.name, engine.health)).collect());
     if shared.router.candidates(&ModelChoice::Auto).is_empty() {
         let detail = "model.strategy leaves no engine to ask; change it or add an engine that it allows";
         return Check { parts: check.parts, ..Check::failing(Status::Degraded, detail) };

@@ -1,6 +1,8 @@
 //! The HTTP side. It knows the ports of `magpie-core` and no adapter, so it can be tested with fakes.
 
+pub mod access;
 pub mod body;
+pub mod embeddings;
 pub mod frame;
 pub mod health;
 pub mod problem;
@@ -20,8 +22,10 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use magpie_core::cancel::CancelToken;
 use magpie_core::clock::Clock;
+use magpie_core::embedding::Embedder;
 use magpie_core::inbox::Inbox;
 use magpie_core::router::Router;
+use magpie_core::secret::Secret;
 use magpie_core::store::Store;
 use magpie_core::turn::Bot;
 
@@ -35,6 +39,9 @@ pub struct Shared {
     /// By their names.
     pub bots: BTreeMap<String, Arc<Bot>>,
     pub router: Arc<Router>,
+    pub embedder: Option<Arc<dyn Embedder>>,
+    /// Empty: what needs it is closed.
+    pub admin_token: Secret,
     /// Empty until the database has been reached and migrated.
     pub stores: OnceLock<Ports>,
     pub clock: Arc<dyn Clock>,
@@ -72,7 +79,7 @@ impl Connections {
 /// Further routes of the public listener, such as the playground's.
 pub type Pages = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
 
-/// The listener for webhooks: given its socket, not yet running.
+/// The listener for webhooks and the APIs: given its socket, not yet running.
 ///
 /// # Errors
 /// The socket can't be used.
@@ -83,6 +90,7 @@ pub fn public(listener: TcpListener, shared: &Arc<Shared>, how: Connections, pag
         App::new()
             .app_data(shared.clone())
             .configure(webhook::routes)
+            .configure(embeddings::routes)
             .configure(health::routes)
             .configure(move |config| pages(config))
             .default_service(web::to(not_found))

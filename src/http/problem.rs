@@ -3,7 +3,7 @@
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::json;
 
@@ -79,6 +79,42 @@ impl Problem {
     /// The response, with the id under which the request is found in the logs.
     #[must_use]
     pub fn response(&self, request_id: &str) -> HttpResponse {
+        let body = json!({
+            "type": "about:blank",
+            "title": self.title(),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "code": self.code,
+            "request_id": request_id,
+        });
+        self.builder().content_type(CONTENT_TYPE).body(body.to_string())
+    }
+
+    /// The response in the shape that clients of OpenAI's API expect.
+    ///
+    /// Source: "Error codes" of OpenAI's API reference, and what its Python client reads of an error (11/2026).
+    #[must_use]
+    pub fn openai(&self) -> HttpResponse {
+        let kind = match self.status {
+            StatusCode::UNAUTHORIZED => "authentication_error",
+            StatusCode::FORBIDDEN => "permission_error",
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            status if status.is_server_error() => "server_error",
+            _ => "invalid_request_error",
+        };
+        let message = if self.detail.is_empty() { self.title() } else { &self.detail };
+        let mut builder = self.builder();
+        if self.status == StatusCode::UNAUTHORIZED {
+            builder.insert_header((WWW_AUTHENTICATE, "Bearer"));
+        }
+        builder.json(json!({"error": {"message": message, "type": kind, "code": self.code}}))
+    }
+
+    fn title(&self) -> &'static str {
+        self.status.canonical_reason().unwrap_or("Error")
+    }
+
+    fn builder(&self) -> HttpResponseBuilder {
         let mut builder = HttpResponseBuilder::new(self.status);
         if let Some(seconds) = self.retry_after {
             builder.insert_header((RETRY_AFTER, seconds.to_string()));
@@ -86,15 +122,7 @@ impl Problem {
         if let Some(methods) = self.allow {
             builder.insert_header((ALLOW, methods));
         }
-        let body = json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason().unwrap_or("Error"),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-            "code": self.code,
-            "request_id": request_id,
-        });
-        builder.content_type(CONTENT_TYPE).body(body.to_string())
+        builder
     }
 }
 

@@ -59,9 +59,11 @@ async fn wrong_usage_ends_with_two_and_help_with_zero() {
         let ended = run(folder.path(), arguments).await;
         assert_eq!(ended.code, 2, "{arguments:?}: {ended:?}");
     }
-    for command in ["serve", "demo", "check", "migrate"] {
-        let ended = run(folder.path(), &[command, "--help"]).await;
-        assert!(ended.code == 0 && ended.stdout.contains("--config"), "{command}: {ended:?}");
+    let models = ["inspect", "bench", "tokenize", "eval"].map(|command| vec!["model", command]);
+    let others = ["serve", "demo", "check", "migrate", "chat"].map(|command| vec![command]);
+    for command in models.iter().chain(&others) {
+        let ended = run(folder.path(), &[&command[..], &["--help"]].concat()).await;
+        assert!(ended.code == 0 && ended.stdout.contains("--config"), "{command:?}: {ended:?}");
     }
 }
 

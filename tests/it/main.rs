@@ -13,8 +13,11 @@ mod conversation;
 mod crash;
 mod database_away;
 mod duplicates;
+#[cfg(feature = "candle")]
+mod embeddings;
 mod engines;
 mod instances;
+mod models;
 mod platform_faults;
 mod playground;
 mod refusals;

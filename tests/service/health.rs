@@ -72,6 +72,9 @@ async fn every_metric_has_its_help_from_the_start() {
         "magpie_fallback_total",
         "magpie_platform_call_seconds",
         "magpie_card_updates_total",
+        "magpie_embedding_seconds",
+        "magpie_embedding_tokens_total",
+        "magpie_embedding_truncated_total",
         "magpie_auth_failures_total",
         "process_resident_memory_bytes",
     ];

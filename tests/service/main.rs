@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what surprises a test is to end it, and the line says enough")]
 
 mod config;
+mod embeddings;
 mod health;
 mod http;
 mod stand;

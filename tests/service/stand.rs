@@ -17,6 +17,7 @@ use magpie::ops::metrics;
 use magpie_core::cancel::CancelToken;
 use magpie_core::card::Card;
 use magpie_core::clock::{SystemClock, UnixMillis};
+use magpie_core::embedding::Embedder;
 use magpie_core::event::{Body, Event, Lifecycle, Message, PlatformKind, ReplyTo};
 use magpie_core::ids::{BotId, MessageId};
 use magpie_core::platform::{
@@ -24,6 +25,7 @@ use magpie_core::platform::{
     WebhookError,
 };
 use magpie_core::router::{Router, RouterSettings};
+use magpie_core::secret::Secret;
 use magpie_core::settings::{BotSettings, ChatSettings, ModelChoice};
 use magpie_core::turn::Bot;
 use magpie_store::{Database, StoreConfig};
@@ -117,6 +119,8 @@ pub struct Plan {
     pub body_timeout: Duration,
     /// False: as at a start with the database away.
     pub with_store: bool,
+    pub embedder: Option<Arc<dyn Embedder>>,
+    pub admin_token: &'static str,
 }
 
 impl Default for Plan {
@@ -126,6 +130,8 @@ impl Default for Plan {
             max_body_bytes: 1024,
             body_timeout: Duration::from_secs(10),
             with_store: true,
+            embedder: None,
+            admin_token: "",
         }
     }
 }
@@ -156,6 +162,8 @@ impl Stand {
         let shared = Arc::new(Shared {
             bots: bots.collect(),
             router: Arc::new(Router::new(Vec::new(), RouterSettings::default())),
+            embedder: plan.embedder,
+            admin_token: Secret::new(plan.admin_token),
             stores: OnceLock::new(),
             clock: Arc::new(SystemClock),
             body: BodyLimits { max_bytes: plan.max_body_bytes, timeout: plan.body_timeout },

@@ -1,37 +1,39 @@
-//! The engine as the router sees it.
+//! The engine as the router and the operator see it.
+
+mod answer;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use magpie_core::cancel::CancelToken;
 use magpie_core::clock::Clock;
-use magpie_core::engine::{
-    Completion, Delta, Engine, EngineError, EngineInfo, EngineKind, Finish, Prompt, estimate_tokens,
-};
+use magpie_core::engine::{Backlog, Delta, Engine, EngineError, EngineInfo, EngineKind, Prompt, estimate_tokens};
 use magpie_core::platform::Health;
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
 
 use crate::config::CandleConfig;
+use crate::error::LoadError;
+use crate::file::{Fetcher, Progress};
+use crate::model::{self, ModelSummary};
+use crate::phase::{Phase, Running, Shared};
 use crate::tokenizer::Specials;
-use crate::worker::{self, Job, Phase, SharedPhase};
+use crate::worker::{self, Loader, Order};
+use answer::{Answer, Question};
 
 /// The engine's name in footers, tables, metrics and `GET /v1/models`.
 pub(crate) const NAME: &str = "local";
 
-/// How long a prompt waits for a model that is still loading. Long enough that a restart does not fail the answers it
-/// takes up again; short enough that with a larger model the next engine is asked soon.
-const LOADING_PATIENCE: Duration = Duration::from_secs(10);
+/// Steps in a row that fail before the engine counts as broken. One may be an accident.
+const FAILURES: u32 = 3;
 
-type Item = Result<Delta, EngineError>;
-
-/// A local model on a thread of its own. Dropping it ends the thread after the answer that is under way.
+/// A local model that answers many prompts at once on a thread of its own. Dropping it ends the thread after the
+/// answers that are under way.
 pub struct CandleEngine {
-    config: CandleConfig,
-    phase: SharedPhase,
-    jobs: mpsc::Sender<Job>,
+    shared: Shared,
+    clock: Arc<dyn Clock>,
+    loader: Loader,
 }
 
 impl CandleEngine {
@@ -39,137 +41,147 @@ impl CandleEngine {
     /// ten seconds for it and are answered with [`EngineError::Unavailable`] then. `clock` gives templates the date.
     #[must_use]
     pub fn load(config: CandleConfig, clock: Arc<dyn Clock>) -> Self {
-        warn_about_threads(config.threads);
-        let phase = SharedPhase::new();
-        let (jobs, queue) = mpsc::channel(config.queue_limit.max(1));
-        let started = std::thread::Builder::new().name("magpie-engine".to_owned()).spawn({
-            let (config, phase) = (config.clone(), phase.clone());
-            move || worker::run(&config, clock, &phase, queue)
-        });
-        if let Err(error) = started {
-            phase.set(Phase::Failed(format!("the engine thread can't be started: {error}")));
-        }
-        Self { config, phase, jobs }
+        Self::load_by(config, clock, Arc::new(|order: &Order| model::load(order, None)))
+    }
+
+    /// As [`CandleEngine::load`], with somebody to bring models to this machine that are elsewhere.
+    #[must_use]
+    pub fn load_with(config: CandleConfig, clock: Arc<dyn Clock>, fetcher: Fetcher) -> Self {
+        Self::load_by(config, clock, Arc::new(move |order: &Order| model::load(order, Some(&fetcher))))
+    }
+
+    pub(crate) fn load_by(config: CandleConfig, clock: Arc<dyn Clock>, loader: Loader) -> Self {
+        let engine = Self { shared: Shared::new(config.clone()), clock, loader };
+        drop(engine.start(config));
+        engine
     }
 
     /// Returns once loading has ended, well or badly; [`Engine::health`] then says which. A service does not wait for
     /// this, a command that asks one question does.
     pub async fn loaded(&self) {
-        self.phase.settled().await;
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.shared.subscribe().wait_for(|state| state.arrival.is_none()).await;
     }
 
-    fn enqueue(&self, prompt: Prompt, stop: CancelToken) -> Result<mpsc::UnboundedReceiver<Item>, EngineError> {
-        if let Phase::Failed(reason) = self.phase.get() {
-            return Err(unavailable(reason));
+    /// Loads another model, or the same anew, beside the one that is there. Once it is ready, new prompts go to it; the
+    /// old one finishes its answers and then gives its memory back. Dropping the future does not stop the loading.
+    ///
+    /// # Errors
+    /// The new model can't be used, and the old one stays; or [`LoadError::Cancelled`]: meanwhile somebody has asked
+    /// for yet another one, or to unload.
+    pub async fn reload(&self, config: CandleConfig) -> Result<ModelSummary, LoadError> {
+        self.start(config).await.unwrap_or(Err(LoadError::Cancelled))
+    }
+
+    /// Lets go of the model: answers under way are finished, then its memory is given back. [`CandleEngine::reload`]
+    /// brings one again.
+    pub fn unload(&self) {
+        self.shared.unload();
+    }
+
+    /// How far a model is that is on its way.
+    #[must_use]
+    pub fn progress(&self) -> Option<Progress> {
+        self.shared.get().arrival.map(|arrival| arrival.reporter.get())
+    }
+
+    fn start(&self, config: CandleConfig) -> oneshot::Receiver<Result<ModelSummary, LoadError>> {
+        let (told, heard) = oneshot::channel();
+        let arrival = self.shared.expect(config);
+        let started = std::thread::Builder::new().name("magpie-engine".to_owned()).spawn({
+            let order = Order { arrival: arrival.clone(), clock: Arc::clone(&self.clock) };
+            let (loader, shared) = (Arc::clone(&self.loader), self.shared.clone());
+            move || worker::run(&order, &loader, shared, told)
+        });
+        if let Err(error) = started {
+            tracing::error!(error = &error as &dyn std::error::Error, "the engine thread can't be started");
+            self.shared.failed(&arrival, format!("the engine thread can't be started: {error}"));
         }
-        let (deltas, answer) = mpsc::unbounded_channel();
-        match self.jobs.try_send(Job { prompt, stop, deltas }) {
-            Ok(()) => Ok(answer),
-            Err(TrySendError::Full(_)) => Err(EngineError::Overloaded { engine: NAME.to_owned(), retry_after: None }),
-            Err(TrySendError::Closed(_)) => Err(unavailable("the engine thread has ended".to_owned())),
+        heard
+    }
+
+    fn running(&self) -> Option<Arc<Running>> {
+        match self.shared.get().phase {
+            Phase::Ready(running) => Some(running),
+            Phase::Loading | Phase::Failed(_) | Phase::Unloaded => None,
         }
     }
 }
 
 impl Engine for CandleEngine {
     fn info(&self) -> EngineInfo {
-        let (model, context_tokens) = match self.phase.get() {
-            Phase::Ready { summary, .. } => (summary.name, summary.context_tokens),
-            Phase::Loading | Phase::Failed(_) => {
-                let name = self.config.path.file_stem().unwrap_or_default();
-                (name.to_string_lossy().into_owned(), self.config.context_tokens)
+        let state = self.shared.get();
+        let (model, context_tokens) = match &state.phase {
+            Phase::Ready(running) => {
+                let summary = &running.language.summary;
+                (summary.name.clone(), summary.context_tokens)
+            }
+            Phase::Loading | Phase::Failed(_) | Phase::Unloaded => {
+                let name = state.config.path.file_stem().unwrap_or_default();
+                (name.to_string_lossy().into_owned(), state.config.context_tokens)
             }
         };
         EngineInfo { name: NAME.to_owned(), kind: EngineKind::Local, model, context_tokens: Some(context_tokens) }
     }
 
-    fn generate(&self, prompt: Prompt, stop: CancelToken) -> BoxStream<'static, Item> {
-        match self.enqueue(prompt, stop.clone()) {
-            Ok(items) => {
-                let answer = Answer { items, phase: self.phase.clone(), stop, begun: false, ended: false };
-                stream::unfold(answer, |mut answer| async move { answer.next().await.map(|item| (item, answer)) })
-                    .boxed()
-            }
-            Err(error) => stream::iter([Err(error)]).boxed(),
-        }
+    fn generate(&self, prompt: Prompt, stop: CancelToken) -> BoxStream<'static, Result<Delta, EngineError>> {
+        let places = self.shared.get().places;
+        let Ok(place) = places.free.try_acquire_owned() else {
+            let retry_after = self.backlog().expected_wait;
+            let error = EngineError::Overloaded { engine: NAME.to_owned(), retry_after };
+            return stream::iter([Err(error)]).boxed();
+        };
+        let question = Question { prompt, place, state: self.shared.subscribe(), asked: Instant::now() };
+        let answer = Answer::new(question, stop);
+        stream::unfold(answer, |mut answer| async move { answer.next().await.map(|item| (item, answer)) }).boxed()
     }
 
     fn count_tokens(&self, text: &str) -> usize {
-        match self.phase.get() {
-            Phase::Ready { tokenizer, .. } => tokenizer.encode(text, Specials::Ignore).len(),
-            Phase::Loading | Phase::Failed(_) => estimate_tokens(text),
+        match self.running() {
+            Some(running) => running.language.tokenizer.encode(text, Specials::Ignore).len(),
+            None => estimate_tokens(text),
         }
     }
 
     fn health(&self) -> Health {
-        match self.phase.get() {
-            Phase::Ready { .. } if self.jobs.is_closed() => {
-                Health::Degraded { detail: "the engine thread has ended; restart the service".to_owned() }
+        let state = self.shared.get();
+        let detail = match &state.phase {
+            Phase::Ready(running) if running.requests.is_closed() => {
+                "the engine thread has ended; reload the model".to_owned()
             }
-            Phase::Ready { .. } => Health::Ok,
-            Phase::Loading => Health::Degraded { detail: "the model is still loading".to_owned() },
-            Phase::Failed(reason) => Health::Degraded { detail: reason },
-        }
-    }
-}
-
-/// The reading end of one answer.
-struct Answer {
-    items: mpsc::UnboundedReceiver<Item>,
-    phase: SharedPhase,
-    stop: CancelToken,
-    begun: bool,
-    ended: bool,
-}
-
-impl Answer {
-    async fn next(&mut self) -> Option<Item> {
-        if self.ended {
-            return None;
-        }
-        let (stop, phase) = (self.stop.clone(), self.phase.clone());
-        let item = tokio::select! {
-            biased;
-            // The queue is read once the model is loaded, so nothing can come before.
-            Some(failure) = not_loaded(&phase), if !self.begun => Err(failure),
-            item = self.items.recv() => item.unwrap_or_else(|| Err(EngineError::Interrupted {
-                engine: NAME.to_owned(),
-                what: "the engine thread has ended".to_owned(),
-                source: None,
-            })),
-            // Perhaps it is still in the queue: nobody has to wait for the answers before it to be told so.
-            () = stop.cancelled(), if !self.begun => {
-                let nothing = Completion { prompt_tokens: 0, completion_tokens: 0, finish: Finish::Cancelled };
-                Ok(Delta::Done(nothing))
+            Phase::Ready(running) if running.standing.failures() >= FAILURES => {
+                format!("the last {} steps failed; see the log and reload the model", running.standing.failures())
             }
+            Phase::Ready(_) => return Health::Ok,
+            Phase::Loading => {
+                let progress = state.arrival.map(|arrival| arrival.reporter.get()).unwrap_or_default();
+                let percent = progress.percent().map(|percent| format!(" ({percent} %)")).unwrap_or_default();
+                format!("the model is still loading: {}{percent}", progress.stage.name())
+            }
+            Phase::Failed(reason) => reason.clone(),
+            Phase::Unloaded => "the model is unloaded".to_owned(),
         };
-        self.begun = true;
-        self.ended = matches!(item, Ok(Delta::Done(_)) | Err(_));
-        Some(item)
+        Health::Degraded { detail }
     }
-}
 
-/// Why there is no model, once that is clear; `None` as soon as there is one.
-async fn not_loaded(phase: &SharedPhase) -> Option<EngineError> {
-    let settled = tokio::time::timeout(LOADING_PATIENCE, phase.settled()).await;
-    match phase.get() {
-        _ if settled.is_err() => Some(unavailable("the model is still loading".to_owned())),
-        Phase::Failed(reason) => Some(unavailable(reason)),
-        Phase::Loading | Phase::Ready { .. } => None,
+    fn backlog(&self) -> Backlog {
+        let state = self.shared.get();
+        let Phase::Ready(running) = &state.phase else {
+            return Backlog { waiting: state.places.taken(), ..Backlog::default() };
+        };
+        let outlook = running.standing.outlook();
+        let known = outlook.running + outlook.waiting;
+        let unseen = state.places.taken().saturating_sub(known);
+        Backlog {
+            running: outlook.running,
+            waiting: outlook.waiting + unseen,
+            expected_wait: outlook.expected_wait(unseen),
+        }
     }
 }
 
 fn unavailable(what: String) -> EngineError {
     EngineError::Unavailable { engine: NAME.to_owned(), what, source: None }
-}
-
-/// Candle takes its number of threads from the environment, once; setting that here would be a race with every other
-/// thread that reads it.
-fn warn_about_threads(wanted: usize) {
-    let actual = candle_core::utils::get_num_threads();
-    if wanted != 0 && wanted != actual {
-        tracing::warn!(wanted, actual, "model.local.threads is not followed; set CANDLE_NUM_THREADS before the start");
-    }
 }
 
 #[cfg(test)]

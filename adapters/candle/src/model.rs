@@ -1,15 +1,27 @@
 //! Everything that a model file gives: weights, tokenizer, template.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use candle_core::Device;
 use magpie_core::clock::Clock;
+use magpie_kernels::Tier;
 
-use crate::config::CandleConfig;
+use crate::arch::Spec;
+use crate::config::{CacheKind, CandleConfig};
 use crate::error::LoadError;
-use crate::gguf::{self, Gguf};
-use crate::models::{Architecture, Model};
-use crate::template::ChatTemplate;
-use crate::tokenizer::Tokenizer;
+use crate::file::{self, Fetcher, FreeMemory, MemoryNeed, ModelFile, Reporter, Source, Stage};
+use crate::native::{NativeConfig, NativeNetwork};
+use crate::network::Network;
+use crate::sampling::Grammars;
+use crate::scheduler::longest_sequence;
+use crate::template::{ChatTemplate, TemplateOrigin};
+use crate::tensor::{TensorConfig, TensorNetwork};
+use crate::tokenizer::{Tokenizer, TokenizerKind};
+use crate::worker::Order;
+
+/// What a step computes with, tokenizer and all, by rule of thumb.
+const WORKING_BYTES: u64 = 64 << 20;
 
 /// What a model file says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,24 +30,28 @@ pub struct ModelSummary {
     pub name: String,
     /// `llama`, `qwen2` or `qwen3`.
     pub architecture: String,
-    /// What this engine can use of it: the file's limit, the configuration's and candle's, whichever is lowest.
+    /// What this engine can use of it: the file's limit, the configuration's and the cache's, whichever is lowest.
     pub context_tokens: usize,
+    /// Tokens that have both a text and a row of the network; tokenizers may name more, and networks be wider.
     pub vocabulary_size: usize,
     pub parameters: u64,
+    pub tokenizer: TokenizerKind,
+    pub template: TemplateOrigin,
 }
 
-/// A model that can answer.
-pub(crate) struct LoadedModel {
-    pub weights: Model,
+/// A model that can be computed.
+pub(crate) struct Loaded {
+    pub network: Box<dyn Network>,
     pub tokenizer: Arc<Tokenizer>,
+    pub grammars: Grammars,
     pub template: ChatTemplate,
     pub summary: ModelSummary,
 }
 
 /// The parts of a model that are read before its weights.
 struct Opened {
-    file: Gguf,
-    architecture: Architecture,
+    file: ModelFile,
+    spec: Spec,
     tokenizer: Tokenizer,
     template: ChatTemplate,
     summary: ModelSummary,
@@ -44,95 +60,101 @@ struct Opened {
 /// Checks a model file without reading its weights: checksum, header, architecture, tokenizer and template.
 ///
 /// # Errors
-/// Whatever would keep [`crate::CandleEngine`] from using it, but missing or damaged tensors.
+/// Whatever would keep [`crate::CandleEngine`] from using it, but damaged tensors.
 pub fn inspect(config: &CandleConfig, clock: Arc<dyn Clock>) -> Result<ModelSummary, LoadError> {
-    open(config, clock).map(|opened| opened.summary)
+    open(config, clock, &Reporter::default()).map(|opened| opened.summary)
 }
 
-pub(crate) fn load(config: &CandleConfig, clock: Arc<dyn Clock>) -> Result<LoadedModel, LoadError> {
-    let Opened { file, architecture, tokenizer, template, summary } = open(config, clock)?;
-    let weights = Model::load(file, architecture, summary.context_tokens)?;
-    Ok(LoadedModel { weights, tokenizer: Arc::new(tokenizer), template, summary })
-}
-
-fn open(config: &CandleConfig, clock: Arc<dyn Clock>) -> Result<Opened, LoadError> {
-    if let Some(expected) = &config.sha256 {
-        gguf::verify_checksum(&config.path, expected)?;
+/// Loads all of a model.
+pub(crate) fn load(order: &Order, fetcher: Option<&Fetcher>) -> Result<Loaded, LoadError> {
+    let (config, reporter) =
+        (&CandleConfig { path: fetched(order, fetcher)?, ..order.config().clone() }, order.reporter());
+    let Opened { file, spec, tokenizer, template, mut summary } = open(config, Arc::clone(&order.clock), reporter)?;
+    if order.arrival.stop.is_cancelled() {
+        return Err(LoadError::Cancelled);
     }
-    let file = Gguf::open(&config.path)?;
-    let architecture = Architecture::of(&file)?;
-    let context_tokens = architecture.context_tokens(&file)?.min(config.context_tokens);
-    let other = config.tokenizer.as_deref().map(Gguf::open).transpose()?;
+    if let TokenizerKind { pre: Some(pre), pre_is_assumed: true, .. } = &summary.tokenizer {
+        tracing::warn!(path = %config.path.display(), pre, "the file names no pre-tokenizer, so this one is assumed");
+    }
+    let network = network(&file, spec, config, reporter)?;
+    summary.context_tokens = longest_sequence(&network.limits());
+    let tokenizer = Arc::new(tokenizer);
+    let grammars = Grammars::new(Arc::clone(&tokenizer));
+    Ok(Loaded { network, tokenizer, grammars, template, summary })
+}
+
+/// Where the model lies on this machine, after a download if it comes from elsewhere.
+fn fetched(order: &Order, fetcher: Option<&Fetcher>) -> Result<PathBuf, LoadError> {
+    let config = order.config();
+    // A path that is no text is none of an address.
+    let Some(path) = config.path.to_str() else { return Ok(config.path.clone()) };
+    match (Source::parse(path, config.sha256.as_deref())?, fetcher) {
+        (Source::Local(path), _) => Ok(path),
+        (elsewhere, Some(fetcher)) => fetcher.fetch_blocking(&elsewhere, order.reporter(), &order.arrival.stop),
+        (_, None) => Err(LoadError::Source { what: format!("{path} is not on this machine") }),
+    }
+}
+
+/// Refuses a model before it takes memory that is not there.
+fn check_memory(file: &ModelFile, config: &CandleConfig) -> Result<(), LoadError> {
+    let need = MemoryNeed {
+        weights: file.packed_bytes(config.quantization)?,
+        cache: config.cache_bytes as u64,
+        working: WORKING_BYTES + file.loading_bytes(config.quantization),
+    };
+    need.check(&config.path, FreeMemory::now())
+}
+
+/// What computes a file's network on the configured device.
+fn network(
+    file: &ModelFile,
+    spec: Spec,
+    config: &CandleConfig,
+    reporter: &Reporter,
+) -> Result<Box<dyn Network>, LoadError> {
+    let mut progress = |done, all| reporter.report(Stage::Loading, done, Some(all));
+    let CandleConfig { quantization, cache_bytes, context_tokens, .. } = *config;
+    match config.device.open()? {
+        Device::Cpu => {
+            check_memory(file, config)?;
+            let (threads, tier, cache) = (config.threads, Tier::best(), config.cache);
+            let native = NativeConfig { threads, tier, quantization, cache, cache_bytes, context_tokens };
+            Ok(Box::new(NativeNetwork::load(file, spec, &native, &mut progress)?))
+        }
+        // Its memory is another than the one that can be asked after; it refuses for itself.
+        device => {
+            if config.cache != CacheKind::F16 {
+                tracing::warn!("model.local.cache_type is not followed on a graphics processor, which keeps f16");
+            }
+            let tensor = TensorConfig { device, quantization, cache_bytes, context_tokens };
+            Ok(Box::new(TensorNetwork::load(file, spec, &tensor, &mut progress)?))
+        }
+    }
+}
+
+fn open(config: &CandleConfig, clock: Arc<dyn Clock>, reporter: &Reporter) -> Result<Opened, LoadError> {
+    if let Some(expected) = &config.sha256 {
+        file::verify_checksum(&config.path, expected, reporter)?;
+    }
+    let file = ModelFile::open(&config.path)?;
+    let spec = Spec::of(&file)?;
+    let other = config.tokenizer.as_deref().map(ModelFile::open).transpose()?;
     let vocabulary = other.as_ref().unwrap_or(&file);
-    let tokenizer = Tokenizer::from_gguf(vocabulary)?;
+    let tokenizer = Tokenizer::of(vocabulary)?;
     let template = ChatTemplate::load(vocabulary, config.chat_template.as_deref(), &tokenizer, clock)?;
     let file_name = || config.path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let parameters = file.content.tensor_infos.values().map(|tensor| tensor.shape.elem_count());
+    let parameters = file.tensors().map(|tensor| tensor.shape.iter().product::<usize>());
     let summary = ModelSummary {
         name: file.text("general.name").map_or_else(file_name, str::to_owned),
-        architecture: architecture.name().to_owned(),
-        context_tokens,
-        vocabulary_size: tokenizer.vocabulary_size(),
+        architecture: spec.architecture.to_owned(),
+        context_tokens: spec.context_tokens.min(config.context_tokens),
+        vocabulary_size: tokenizer.vocabulary_size().min(spec.vocabulary),
+        tokenizer: tokenizer.kind().clone(),
+        template: template.origin(),
         parameters: parameters.map(|count| u64::try_from(count).unwrap_or(u64::MAX)).sum(),
     };
-    Ok(Opened { file, architecture, tokenizer, template, summary })
+    Ok(Opened { file, spec, tokenizer, template, summary })
 }
 
 #[cfg(test)]
-mod tests {
-    use magpie_core::clock::SystemClock;
-    use sha2::{Digest, Sha256};
-
-    use super::*;
-    use crate::testmodel::{self, Kind};
-
-    fn try_load(config: &CandleConfig) -> Result<ModelSummary, LoadError> {
-        load(config, Arc::new(SystemClock)).map(|model| model.summary)
-    }
-
-    #[test]
-    fn every_architecture_loads_and_says_what_it_is() {
-        for kind in Kind::ALL {
-            let file = testmodel::write(kind, &[]);
-            let summary = try_load(&CandleConfig::new(file.path())).unwrap();
-            assert_eq!((summary.architecture.as_str(), summary.name.as_str()), (kind.name(), "tiny"));
-            assert_eq!(summary.context_tokens, testmodel::CONTEXT_TOKENS);
-            assert!(summary.parameters > 10_000);
-        }
-    }
-
-    #[test]
-    fn an_unknown_architecture_is_refused_by_name() {
-        let file = testmodel::write(Kind::Llama, &[("general.architecture", "mamba".into())]);
-        let error = try_load(&CandleConfig::new(file.path())).unwrap_err();
-        assert!(matches!(&error, LoadError::Unsupported { what, .. } if what.contains("mamba")), "{error}");
-    }
-
-    #[test]
-    fn a_truncated_file_is_refused_wherever_it_ends() {
-        let file = testmodel::write(Kind::Llama, &[]);
-        let bytes = std::fs::read(file.path()).unwrap();
-        for length in [0, 3, 20, 1000, bytes.len() / 2, bytes.len() - 40] {
-            let cut = tempfile::NamedTempFile::new().unwrap();
-            std::fs::write(cut.path(), &bytes[..length]).unwrap();
-            let error = try_load(&CandleConfig::new(cut.path())).unwrap_err();
-            assert!(matches!(error, LoadError::Broken { .. }), "{length}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_checksum_is_compared_with_the_whole_file() {
-        let file = testmodel::write(Kind::Llama, &[]);
-        let right = hex::encode(Sha256::digest(std::fs::read(file.path()).unwrap()));
-        let config = |sha256: &str| CandleConfig { sha256: Some(sha256.to_owned()), ..CandleConfig::new(file.path()) };
-        assert!(try_load(&config(&right.to_uppercase())).is_ok());
-        let error = try_load(&config(&"0".repeat(64))).unwrap_err();
-        assert!(matches!(&error, LoadError::Checksum { actual, .. } if *actual == right), "{error}");
-    }
-
-    #[test]
-    fn a_missing_file_is_named() {
-        let error = try_load(&CandleConfig::new("no/such/model.gguf")).unwrap_err();
-        assert!(matches!(&error, LoadError::File { .. }) && error.to_string().contains("no/such/model.gguf"));
-    }
-}
+mod tests;

@@ -1,137 +1,135 @@
-//! The engine thread: loads the model, then answers one prompt after the other.
+//! The thread of one model: loads it, then computes for whoever asks, until nobody can ask any more.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use magpie_core::cancel::CancelToken;
 use magpie_core::clock::Clock;
-use magpie_core::engine::{Completion, Delta, EngineError, Finish, Prompt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::config::CandleConfig;
-use crate::generation::{Defaults, Listener, generate};
-use crate::model::{self, LoadedModel, ModelSummary};
-use crate::tokenizer::Tokenizer;
+use crate::error::LoadError;
+use crate::file::{Reporter, Stage};
+use crate::model::{Loaded, ModelSummary};
+use crate::network::{Batch, Chunk, Network, NetworkError, Wanted};
+use crate::phase::{Arrival, Running, Shared};
+use crate::prepare::{Defaults, Language};
+use crate::scheduler::{Pace, Request, Scheduler};
 
-/// How far the engine is.
-#[derive(Clone)]
-pub(crate) enum Phase {
-    Loading,
-    Ready {
-        summary: ModelSummary,
-        tokenizer: Arc<Tokenizer>,
-    },
-    /// For good; the reason is for an operator.
-    Failed(String),
+/// Makes a model of its configuration. Tests have one that needs no file.
+pub(crate) type Loader = Arc<dyn Fn(&Order) -> Result<Loaded, LoadError> + Send + Sync>;
+
+/// A model to load.
+pub(crate) struct Order {
+    pub arrival: Arrival,
+    pub clock: Arc<dyn Clock>,
 }
 
-/// The phase as both sides see it; clones share it.
-#[derive(Clone)]
-pub(crate) struct SharedPhase(watch::Sender<Phase>);
-
-impl SharedPhase {
-    pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(Phase::Loading))
+impl Order {
+    pub(crate) fn config(&self) -> &CandleConfig {
+        &self.arrival.config
     }
 
-    pub(crate) fn get(&self) -> Phase {
-        self.0.borrow().clone()
-    }
-
-    pub(crate) fn set(&self, phase: Phase) {
-        self.0.send_replace(phase);
-    }
-
-    /// Returns once loading has ended, well or badly.
-    pub(crate) async fn settled(&self) {
-        // The sender lives in `self`, so waiting cannot fail.
-        let _ = self.0.subscribe().wait_for(|phase| !matches!(phase, Phase::Loading)).await;
+    pub(crate) fn reporter(&self) -> &Reporter {
+        &self.arrival.reporter
     }
 }
 
-/// A prompt in the queue.
-pub(crate) struct Job {
-    pub prompt: Prompt,
-    pub stop: CancelToken,
-    /// Unbounded, so that a slow reader does not hold up the others; an answer's length is limited anyway.
-    pub deltas: mpsc::UnboundedSender<Result<Delta, EngineError>>,
-}
-
-impl Job {
-    fn is_wanted(&self) -> bool {
-        !self.stop.is_cancelled() && !self.deltas.is_closed()
-    }
-
-    fn tell(&self, item: Result<Delta, EngineError>) {
-        // Nobody listens any more: then nobody needs to know.
-        self.deltas.send(item).ok();
-    }
-}
-
-struct Recipient<'a>(&'a Job);
-
-impl Listener for Recipient<'_> {
-    fn tell(&mut self, delta: Delta) {
-        self.0.tell(Ok(delta));
-    }
-
-    fn wants_more(&self) -> bool {
-        self.0.is_wanted()
-    }
-}
-
-/// Runs until the engine is dropped.
-pub(crate) fn run(config: &CandleConfig, clock: Arc<dyn Clock>, phase: &SharedPhase, mut jobs: mpsc::Receiver<Job>) {
-    let Some(mut model) = load(config, clock, phase) else { return };
-    let defaults = Defaults {
-        engine: crate::engine::NAME.to_owned(),
-        max_tokens: config.max_tokens,
-        temperature: config.temperature,
-        top_p: config.top_p,
-    };
-    while let Some(job) = jobs.blocking_recv() {
-        job.tell(answer(&mut model, &defaults, &job).map(Delta::Done));
-    }
-}
-
-fn load(config: &CandleConfig, clock: Arc<dyn Clock>, phase: &SharedPhase) -> Option<LoadedModel> {
-    // A damaged file can make candle panic; that must not look like loading for ever.
-    let loaded = catch_unwind(AssertUnwindSafe(|| model::load(config, clock)));
-    let failure = match loaded {
-        Ok(Ok(model)) => {
-            let summary = model.summary.clone();
-            tracing::info!(
-                model = summary.name,
-                architecture = summary.architecture,
-                parameters = summary.parameters,
-                context_tokens = summary.context_tokens,
-                "local model is ready"
-            );
-            phase.set(Phase::Ready { summary, tokenizer: Arc::clone(&model.tokenizer) });
-            return Some(model);
+/// Loads a model and lets it answer. `told` hears how the loading ended. Nothing here keeps `shared` alive for longer
+/// than that: an engine that is dropped ends its threads.
+pub(crate) fn run(
+    order: &Order,
+    load: &Loader,
+    shared: Shared,
+    told: oneshot::Sender<Result<ModelSummary, LoadError>>,
+) {
+    let loaded = loaded(order, load);
+    let (scheduler, running, requests) = match loaded {
+        Ok(loaded) => assemble(order.config(), loaded),
+        Err(error) => {
+            if !matches!(error, LoadError::Cancelled) {
+                tracing::error!(error = &error as &dyn std::error::Error, "local model can't be loaded");
+            }
+            shared.failed(&order.arrival, with_causes(&error));
+            told.send(Err(error)).ok();
+            return;
         }
-        Ok(Err(error)) => with_causes(&error),
-        Err(_) => format!("{} made the loader panic; it is damaged or not supported", config.path.display()),
     };
-    tracing::error!(failure, "local model can't be loaded");
-    phase.set(Phase::Failed(failure));
-    None
-}
-
-fn answer(model: &mut LoadedModel, defaults: &Defaults, job: &Job) -> Result<Completion, EngineError> {
-    if !job.is_wanted() {
-        return Ok(Completion { prompt_tokens: 0, completion_tokens: 0, finish: Finish::Cancelled });
+    let summary = running.language.summary.clone();
+    let is_wanted = shared.arrived(&order.arrival, running);
+    drop(shared);
+    if !is_wanted {
+        told.send(Err(LoadError::Cancelled)).ok();
+        return;
     }
-    // The cache is emptied before each answer, so a panic leaves nothing behind that the next one would see.
-    catch_unwind(AssertUnwindSafe(|| generate(model, defaults, &job.prompt, &mut Recipient(job)))).unwrap_or_else(
-        |_| {
-            let what = "the computation panicked".to_owned();
-            Err(EngineError::Interrupted { engine: defaults.engine.clone(), what, source: None })
-        },
-    )
+    tracing::info!(
+        model = summary.name,
+        architecture = summary.architecture,
+        parameters = summary.parameters,
+        context_tokens = summary.context_tokens,
+        "local model is ready"
+    );
+    told.send(Ok(summary)).ok();
+    serve(scheduler, requests);
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
+/// Steps as long as there is anything to do, and sleeps while there is not.
+pub(crate) fn serve(mut scheduler: Scheduler, mut requests: mpsc::UnboundedReceiver<Request>) {
+    loop {
+        if scheduler.is_idle() {
+            let Some(request) = requests.blocking_recv() else { return };
+            scheduler.submit(request);
+        }
+        while let Ok(request) = requests.try_recv() {
+            scheduler.submit(request);
+        }
+        scheduler.step();
+    }
+}
+
+fn loaded(order: &Order, load: &Loader) -> Result<Loaded, LoadError> {
+    let path = || order.config().path.clone();
+    // A damaged file can make a loader panic; that must not look like loading for ever.
+    let loaded = catch_unwind(AssertUnwindSafe(|| {
+        let mut loaded = load(order)?;
+        order.reporter().report(Stage::WarmingUp, 0, None);
+        let warm = warm_up(&mut *loaded.network);
+        warm.map_err(|error| LoadError::Broken {
+            path: path(),
+            what: "its first computation failed".to_owned(),
+            source: Some(Box::new(error)),
+        })?;
+        Ok(loaded)
+    }));
+    loaded.unwrap_or_else(|_| {
+        let what = "it made the loader panic; it is damaged or not supported".to_owned();
+        Err(LoadError::Broken { path: path(), what, source: None })
+    })
+}
+
+/// Computes a few rows for nobody: the first touch of the weights is slow, and a file that can't be computed at all is
+/// better found now.
+fn warm_up(network: &mut dyn Network) -> Result<(), NetworkError> {
+    let limits = network.limits();
+    if limits.pages == 0 {
+        return Ok(());
+    }
+    let rows = crate::network::PAGE_TOKENS.min(limits.context_tokens);
+    let chunk = Chunk { pages: &[0], position: 0, rows, logits: Wanted::Last };
+    network.step(&Batch { tokens: vec![0; rows], chunks: vec![chunk] }, &mut Vec::new())
+}
+
+fn assemble(config: &CandleConfig, loaded: Loaded) -> (Scheduler, Arc<Running>, mpsc::UnboundedReceiver<Request>) {
+    let Loaded { network, tokenizer, grammars, template, summary } = loaded;
+    let scheduler = Scheduler::new(network, Arc::clone(&tokenizer), Pace::new(config.max_batch_size));
+    let defaults = Defaults { max_tokens: config.max_tokens, temperature: config.temperature, top_p: config.top_p };
+    let language = Arc::new(Language { tokenizer, grammars, template, summary, defaults });
+    let (requests, queue) = mpsc::unbounded_channel();
+    let running = Arc::new(Running { language, requests, standing: scheduler.standing() });
+    (scheduler, running, queue)
+}
+
+/// The error with all its causes in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -60,6 +60,51 @@ async fn trained_questions_are_answered_to_their_end() {
     }
 }
 
+/// A prompt with a history, so that prompts share beginnings, and with dice, so that a slip shows.
+fn chat(question: &str, seed: u64) -> Prompt {
+    let message = |role, text: &str| PromptMessage { role, text: text.to_owned() };
+    let messages = vec![
+        message(Role::System, "You are a helpful assistant."),
+        message(Role::User, "what is magpie"),
+        message(Role::Assistant, "Magpie is a bot service."),
+        message(Role::User, question),
+    ];
+    let sampling = Sampling { temperature: Some(1.0), seed: Some(seed), max_tokens: Some(40), ..Sampling::default() };
+    Prompt { messages, sampling, conversation: None }
+}
+
+async fn collect(engine: &CandleEngine, prompt: Prompt) -> Vec<Delta> {
+    let items: Vec<_> = engine.generate(prompt, CancelToken::new()).collect().await;
+    items.into_iter().map(|item| item.expect("the demo model answers")).collect()
+}
+
+fn text(deltas: &[Delta]) -> String {
+    deltas.iter().map(|delta| if let Delta::Text(text) = delta { text.as_str() } else { "" }).collect()
+}
+
+/// The same bits, whatever is computed beside them: alone, in a batch, over cached pages and, with a cache that holds
+/// two and a half of the chats, after preemptions.
+#[tokio::test]
+async fn answers_are_the_same_alone_in_a_batch_and_out_of_a_tiny_cache() {
+    let roomy = engine().await;
+    let prompts: Vec<Prompt> = QUESTIONS
+        .iter()
+        .zip(1..)
+        .flat_map(|((question, _), seed)| [chat(question, seed), chat(question, seed + 10)])
+        .collect();
+    let mut alone = Vec::new();
+    for prompt in &prompts {
+        alone.push(text(&collect(&roomy, prompt.clone()).await));
+    }
+    for cache_bytes in [1 << 30, 1_500_000] {
+        let engine = CandleEngine::load(CandleConfig { cache_bytes, ..config() }, Arc::new(SystemClock));
+        engine.loaded().await;
+        let batch = prompts.iter().map(|prompt| collect(&engine, prompt.clone()));
+        let batch: Vec<String> = futures::future::join_all(batch).await.iter().map(|deltas| text(deltas)).collect();
+        assert_eq!(batch, alone, "with a cache of {cache_bytes} bytes");
+    }
+}
+
 #[tokio::test]
 async fn the_demo_model_keeps_the_contract() {
     engine_contract::check(Arc::new(engine().await)).await;

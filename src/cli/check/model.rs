@@ -27,6 +27,9 @@ pub async fn check(config: &Config, online: bool, report: &mut Report) {
     if !local.path.is_empty() {
         local_model(config, report).await;
     }
+    if !config.model.embedding.path.is_empty() {
+        embedding_model(config, report).await;
+    }
     for endpoint in &config.model.cloud {
         let check = format!("model.cloud {}", endpoint.name);
         if endpoint.api_key.is_empty() {
@@ -48,6 +51,18 @@ async fn local_model(config: &Config, report: &mut Report) {
         Ok(Ok(what)) => report.ok("model.local", what),
         Ok(Err(error)) => report.fail("model.local", chain(&error)),
         Err(_) => report.fail("model.local", "the file makes the loader stumble; check model.local.path"),
+    }
+}
+
+async fn embedding_model(config: &Config, report: &mut Report) {
+    let model = config.model.clone();
+    match tokio::task::spawn_blocking(move || crate::app::local::inspect_embedding(&model)).await {
+        Ok(Ok(what)) => report.ok("model.embedding", what),
+        Ok(Err(error)) => report.fail("model.embedding", chain(&error)),
+        Err(_) => report.fail("model.embedding", "the files make the loader stumble; check model.embedding.path"),
+    }
+    if config.auth.admin_token.is_empty() {
+        report.warn("model.embedding", "nobody can ask it; set auth.admin_token");
     }
 }
 

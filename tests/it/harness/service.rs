@@ -164,10 +164,19 @@ impl Drop for Service {
 
 /// Runs a command to its end in `folder`.
 pub async fn run(folder: &Path, arguments: &[&str]) -> Finished {
+    run_with_input(folder, arguments, b"").await
+}
+
+/// Runs a command to its end, with this on its standard input.
+pub async fn run_with_input(folder: &Path, arguments: &[&str], input: &[u8]) -> Finished {
+    let typed = folder.join("command.in");
+    fs::write(&typed, input).expect("the test's folder is writable");
     let (out, err) = (folder.join("command.out"), folder.join("command.err"));
     let file = |path: &Path| File::create(path).expect("the test's folder is writable");
     let mut command = magpie(folder, arguments);
-    let mut child = command.stdout(file(&out)).stderr(file(&err)).spawn().expect("the program can be started");
+    let typed = File::open(&typed).expect("what was just written can be read");
+    let mut child =
+        command.stdin(typed).stdout(file(&out)).stderr(file(&err)).spawn().expect("the program can be started");
     let code = eventually("the command to end", async || {
         let status = child.try_wait().expect("our own child can be asked");
         status.map(|status| status.code().unwrap_or(-1)).ok_or_else(|| "it runs".to_owned())

@@ -1,34 +1,105 @@
+use std::sync::Mutex;
+
 use magpie_core::clock::SystemClock;
-use magpie_core::engine::{PromptMessage, Role, Sampling};
+use magpie_core::engine::{Completion, Finish, PromptMessage, Role, Sampling};
 use magpie_core::testkit::engine_contract;
-use tempfile::NamedTempFile;
 
 use super::*;
-use crate::model::ModelSummary;
+use crate::file::{ModelFile, Stage};
+use crate::model::Loaded;
+use crate::sampling::Grammars;
+use crate::scheduler::Item;
+use crate::scheduler::fake::{Diary, FakeNetwork, Mishap};
+use crate::template::ChatTemplate;
+use crate::template::TemplateOrigin;
 use crate::testmodel::{self, CONTEXT_TOKENS, Kind};
+use crate::tokenizer::Tokenizer;
 
-/// An engine that has finished loading, well or badly.
-async fn loaded(config: CandleConfig) -> CandleEngine {
-    let engine = CandleEngine::load(config, Arc::new(SystemClock));
-    engine.loaded().await;
-    engine
+/// A loader whose models compute nothing but digests. Loading is a file name: `missing` can't be loaded, `panic` makes
+/// the loader panic, `slow` waits for a word.
+#[derive(Clone, Default)]
+struct Fakes {
+    diaries: Arc<Mutex<Vec<Diary>>>,
+    gate: Arc<(Mutex<bool>, std::sync::Condvar)>,
 }
 
-fn config(file: &NamedTempFile) -> CandleConfig {
-    CandleConfig { max_tokens: 40, temperature: 0.0, ..CandleConfig::new(file.path()) }
+impl Fakes {
+    fn loader(&self) -> Loader {
+        let fakes = self.clone();
+        Arc::new(move |order: &Order| fakes.load(order))
+    }
+
+    fn load(&self, order: &Order) -> Result<Loaded, LoadError> {
+        let path = order.config().path.clone();
+        let name = path.to_string_lossy().into_owned();
+        match name.as_str() {
+            "missing" => return Err(LoadError::Unsupported { path, what: "there is no such thing".to_owned() }),
+            "panic" => panic!("as planned"),
+            "slow" => {
+                order.reporter().report(Stage::Loading, 3, Some(4));
+                let (open, opened) = &*self.gate;
+                drop(opened.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
+            }
+            _ => {}
+        }
+        let file = testmodel::write(Kind::Llama, &[]);
+        let tokenizer = Arc::new(Tokenizer::open(file.path())?);
+        let template = ChatTemplate::load(&ModelFile::open(file.path())?, None, &tokenizer, Arc::clone(&order.clock))?;
+        let (network, diary) = FakeNetwork::new(tokenizer.vocabulary_size(), CONTEXT_TOKENS, 64);
+        self.diaries.lock().unwrap().push(diary);
+        let summary = ModelSummary {
+            name,
+            architecture: "llama".to_owned(),
+            context_tokens: CONTEXT_TOKENS,
+            vocabulary_size: tokenizer.vocabulary_size(),
+            parameters: 0,
+            tokenizer: tokenizer.kind().clone(),
+            template: TemplateOrigin::Model,
+        };
+        let grammars = Grammars::new(Arc::clone(&tokenizer));
+        Ok(Loaded { network: Box::new(network), tokenizer, grammars, template, summary })
+    }
+
+    fn diary(&self, number: usize) -> Diary {
+        self.diaries.lock().unwrap()[number].clone()
+    }
+
+    fn open_gate(&self) {
+        let (open, opened) = &*self.gate;
+        *open.lock().unwrap() = true;
+        opened.notify_all();
+    }
+
+    async fn engine(&self, config: CandleConfig) -> CandleEngine {
+        let engine = CandleEngine::load_by(config, Arc::new(SystemClock), self.loader());
+        engine.loaded().await;
+        engine
+    }
 }
 
-async fn tiny(kind: Kind) -> (CandleEngine, NamedTempFile) {
-    let file = testmodel::write(kind, &[]);
-    (loaded(config(&file)).await, file)
+fn config(path: &str) -> CandleConfig {
+    CandleConfig { max_tokens: 40, temperature: 0.0, ..CandleConfig::new(path) }
+}
+
+async fn fake() -> (CandleEngine, Fakes) {
+    let fakes = Fakes::default();
+    (fakes.engine(config("first")).await, fakes)
 }
 
 fn ask(text: &str, sampling: Sampling) -> Prompt {
     Prompt { messages: vec![PromptMessage { role: Role::User, text: text.to_owned() }], sampling, conversation: None }
 }
 
+fn hello() -> Prompt {
+    ask("hello", Sampling::default())
+}
+
 async fn collect(engine: &CandleEngine, prompt: Prompt) -> (String, Result<Completion, EngineError>) {
-    let items: Vec<Item> = engine.generate(prompt, CancelToken::new()).collect().await;
+    read(engine.generate(prompt, CancelToken::new())).await
+}
+
+async fn read(answer: BoxStream<'static, Item>) -> (String, Result<Completion, EngineError>) {
+    let items: Vec<Item> = answer.collect().await;
     let mut text = String::new();
     for item in items {
         match item {
@@ -41,22 +112,39 @@ async fn collect(engine: &CandleEngine, prompt: Prompt) -> (String, Result<Compl
     panic!("the answer has no end")
 }
 
+fn detail(engine: &CandleEngine) -> String {
+    match engine.health() {
+        Health::Ok => String::new(),
+        Health::Degraded { detail } => detail,
+    }
+}
+
 #[tokio::test]
-async fn every_architecture_keeps_the_contract() {
+async fn the_engine_keeps_the_contract() {
+    let (engine, _fakes) = fake().await;
+    assert_eq!(engine.health(), Health::Ok);
+    engine_contract::check(Arc::new(engine)).await;
+}
+
+#[tokio::test]
+async fn every_architecture_keeps_the_contract_on_the_real_network() {
     for kind in Kind::ALL {
-        let (engine, _file) = tiny(kind).await;
-        assert_eq!(engine.health(), Health::Ok);
+        let file = testmodel::write(kind, &[]);
+        let small = CandleConfig { cache_bytes: 1 << 20, threads: 1, ..config(&file.path().to_string_lossy()) };
+        let engine = CandleEngine::load(small, Arc::new(SystemClock));
+        engine.loaded().await;
+        assert_eq!((engine.health(), engine.info().context_tokens), (Health::Ok, Some(CONTEXT_TOKENS)));
         engine_contract::check(Arc::new(engine)).await;
     }
 }
 
 #[tokio::test]
-async fn equal_seeds_give_equal_answers_whatever_came_between() {
-    let (engine, _file) = tiny(Kind::Qwen3).await;
+async fn equal_seeds_give_equal_answers_whatever_goes_on_beside_them() {
+    let (engine, _fakes) = fake().await;
     let sampling = Sampling { temperature: Some(1.0), seed: Some(3), max_tokens: Some(20), ..Sampling::default() };
     let (first, _) = collect(&engine, ask("hello", sampling.clone())).await;
-    collect(&engine, ask("something else entirely", Sampling::default())).await.1.unwrap();
-    let (again, _) = collect(&engine, ask("hello", sampling.clone())).await;
+    let others = futures::future::join_all((0..5).map(|n| collect(&engine, ask(&"x".repeat(n), Sampling::default()))));
+    let ((again, _), _) = tokio::join!(collect(&engine, ask("hello", sampling.clone())), others);
     assert_eq!(first, again);
     let (other, _) = collect(&engine, ask("hello", Sampling { seed: Some(4), ..sampling })).await;
     assert_ne!(first, other);
@@ -64,11 +152,13 @@ async fn equal_seeds_give_equal_answers_whatever_came_between() {
 
 #[tokio::test]
 async fn an_answer_ends_at_its_limit_and_at_the_end_of_the_context() {
-    let (engine, _file) = tiny(Kind::Llama).await;
+    let (engine, _fakes) = fake().await;
     let limited = |max_tokens| Sampling { max_tokens: Some(max_tokens), ..Sampling::default() };
     let completion = collect(&engine, ask("hello", limited(5))).await.1.unwrap();
     assert!(completion.completion_tokens <= 5, "{completion:?}");
-    // Sampling from noise rarely ends by itself; a stop token before the context's end would do no harm either.
+    let completion = collect(&engine, ask("hello", limited(0))).await.1.unwrap();
+    assert_eq!((completion.completion_tokens, completion.finish), (0, Finish::Length));
+    // Noise may end by itself before the context does.
     let completion = collect(&engine, ask(&"x".repeat(200), limited(10_000))).await.1.unwrap();
     let total = completion.prompt_tokens + completion.completion_tokens;
     assert!(total as usize <= CONTEXT_TOKENS, "{completion:?}");
@@ -76,7 +166,7 @@ async fn an_answer_ends_at_its_limit_and_at_the_end_of_the_context() {
 
 #[tokio::test]
 async fn a_prompt_beyond_the_context_is_refused_with_both_numbers() {
-    let (engine, _file) = tiny(Kind::Llama).await;
+    let (engine, _fakes) = fake().await;
     let error = collect(&engine, ask(&"x".repeat(400), Sampling::default())).await.1.unwrap_err();
     let EngineError::Rejected { what, .. } = &error else { panic!("{error}") };
     assert!(what.contains("256") && what.contains("4"), "{what}");
@@ -84,8 +174,8 @@ async fn a_prompt_beyond_the_context_is_refused_with_both_numbers() {
 
 #[tokio::test]
 async fn a_stop_string_ends_the_answer_and_is_not_part_of_it() {
-    let (engine, _file) = tiny(Kind::Llama).await;
-    let (whole, _) = collect(&engine, ask("hello", Sampling::default())).await;
+    let (engine, _fakes) = fake().await;
+    let (whole, _) = collect(&engine, hello()).await;
     let stop: String = whole.chars().skip(2).take(2).collect();
     let expected = whole.split(stop.as_str()).next().unwrap().to_owned();
     let sampling = Sampling { stop: vec![stop], ..Sampling::default() };
@@ -93,57 +183,136 @@ async fn a_stop_string_ends_the_answer_and_is_not_part_of_it() {
     assert_eq!((cut, completion.unwrap().finish), (expected, Finish::Stop));
 }
 
-/// An engine whose prompts stay in the queue, and the far end of that queue.
-fn idle(queue_limit: usize) -> (CandleEngine, mpsc::Receiver<Job>) {
-    let summary = ModelSummary {
-        name: "idle".to_owned(),
-        architecture: "llama".to_owned(),
-        context_tokens: CONTEXT_TOKENS,
-        vocabulary_size: 0,
-        parameters: 0,
-    };
-    let phase = SharedPhase::new();
-    phase.set(Phase::Ready { summary, tokenizer: Arc::new(testmodel::tokenizer()) });
-    let (jobs, queue) = mpsc::channel(queue_limit);
-    (CandleEngine { config: CandleConfig::new("idle.gguf"), phase, jobs }, queue)
-}
-
 #[tokio::test]
-async fn beyond_the_queue_prompts_are_refused_and_cancelled_ones_do_not_wait() {
-    let (engine, _queue) = idle(1);
+async fn beyond_its_places_prompts_are_refused_and_cancelled_ones_do_not_wait() {
+    let fakes = Fakes::default();
+    let narrow = CandleConfig { max_batch_size: 1, queue_limit: 1, ..config("slow") };
+    let engine = CandleEngine::load_by(narrow, Arc::new(SystemClock), fakes.loader());
     let stop = CancelToken::new();
-    let waiting = engine.generate(ask("hello", Sampling::default()), stop.clone());
-    let error = collect(&engine, ask("hello", Sampling::default())).await.1.unwrap_err();
-    assert_eq!(error.reason(), "overloaded");
+    let waiting: Vec<_> = (0..2).map(|_| engine.generate(hello(), stop.clone())).collect();
+    assert_eq!(engine.backlog().waiting, 2);
+    assert_eq!(collect(&engine, hello()).await.1.unwrap_err().reason(), "overloaded");
     stop.cancel();
-    let items: Vec<Item> = waiting.collect().await;
-    assert!(matches!(items[..], [Ok(Delta::Done(Completion { finish: Finish::Cancelled, .. }))]), "{items:?}");
+    for answer in waiting {
+        assert_eq!(read(answer).await.1.unwrap().finish, Finish::Cancelled);
+    }
+    fakes.open_gate();
+    engine.loaded().await;
+    collect(&engine, hello()).await.1.unwrap();
+    assert_eq!(engine.backlog().waiting, 0);
 }
 
 #[tokio::test]
-async fn a_dead_engine_thread_is_an_error_and_never_a_hang() {
-    let (engine, queue) = idle(1);
-    let waiting = engine.generate(ask("hello", Sampling::default()), CancelToken::new());
-    drop(queue);
-    let items: Vec<Item> = waiting.collect().await;
-    assert!(matches!(items[..], [Err(EngineError::Interrupted { .. })]), "{items:?}");
-    let error = collect(&engine, ask("hello", Sampling::default())).await.1.unwrap_err();
-    assert_eq!(error.reason(), "unavailable");
-    assert!(matches!(engine.health(), Health::Degraded { .. }));
+async fn while_it_loads_health_says_how_far_it_is_and_prompts_wait() {
+    let fakes = Fakes::default();
+    let engine = CandleEngine::load_by(config("slow"), Arc::new(SystemClock), fakes.loader());
+    while engine.progress().is_some_and(|progress| progress.stage == Stage::Starting) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(detail(&engine), "the model is still loading: loading (75 %)");
+    let answer = collect(&engine, hello());
+    let open = async { fakes.open_gate() };
+    let ((_, end), ()) = tokio::join!(answer, open);
+    end.unwrap();
+    assert_eq!((engine.health(), engine.progress()), (Health::Ok, None));
 }
 
 #[tokio::test]
 async fn a_model_that_can_not_be_loaded_says_why_and_answers_nothing() {
-    let file = testmodel::write(Kind::Llama, &[("general.architecture", "mamba".into())]);
-    let engine = loaded(config(&file)).await;
-    assert!(matches!(engine.health(), Health::Degraded { detail } if detail.contains("mamba")));
-    let error = collect(&engine, ask("hello", Sampling::default())).await.1.unwrap_err();
-    assert_eq!(error.reason(), "unavailable");
+    for (path, why) in [("missing", "there is no such thing"), ("panic", "made the loader panic")] {
+        let engine = Fakes::default().engine(config(path)).await;
+        assert!(detail(&engine).contains(why), "{}", detail(&engine));
+        assert_eq!(collect(&engine, hello()).await.1.unwrap_err().reason(), "unavailable");
+        engine.reload(config("better")).await.unwrap();
+        collect(&engine, hello()).await.1.unwrap();
+        assert_eq!(engine.info().model, "better");
+    }
+}
+
+#[tokio::test]
+async fn running_answers_finish_on_the_old_model_and_its_memory_is_given_back() {
+    let (engine, fakes) = fake().await;
+    let (expected, _) = collect(&engine, hello()).await;
+    let mut running = engine.generate(hello(), CancelToken::new());
+    let Some(Ok(Delta::Text(mut text))) = running.next().await else { panic!("an answer begins") };
+    let traffic = async { futures::future::join_all((0..20).map(|_| collect(&engine, hello()))).await };
+    let (reloaded, answers) = tokio::join!(engine.reload(config("second")), traffic);
+    assert_eq!(reloaded.unwrap().name, "second");
+    assert!(answers.into_iter().all(|(text, end)| text == expected && end.is_ok()));
+    let (rest, end) = read(running).await;
+    text.push_str(&rest);
+    assert_eq!((text, end.is_ok()), (expected, true));
+    while !fakes.diary(0).is_dropped() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!fakes.diary(1).is_dropped());
+}
+
+#[tokio::test]
+async fn a_failed_reload_keeps_the_old_model_and_says_why() {
+    let (engine, _fakes) = fake().await;
+    for path in ["missing", "panic"] {
+        assert!(engine.reload(config(path)).await.is_err());
+        assert_eq!((engine.health(), engine.info().model.as_str()), (Health::Ok, "first"));
+    }
+    collect(&engine, hello()).await.1.unwrap();
+}
+
+#[tokio::test]
+async fn the_latest_word_wins_over_a_model_that_is_on_its_way() {
+    let fakes = Fakes::default();
+    let engine = fakes.engine(config("first")).await;
+    let slow = engine.reload(config("slow"));
+    let unload = async {
+        while engine.progress().is_none_or(|progress| progress.stage != Stage::Loading) {
+            tokio::task::yield_now().await;
+        }
+        engine.unload();
+        fakes.open_gate();
+    };
+    let (reloaded, ()) = tokio::join!(slow, unload);
+    assert!(matches!(reloaded, Err(LoadError::Cancelled)));
+    assert_eq!(detail(&engine), "the model is unloaded");
+    assert_eq!(collect(&engine, hello()).await.1.unwrap_err().reason(), "unavailable");
+    while !(fakes.diary(0).is_dropped() && fakes.diary(1).is_dropped()) {
+        tokio::task::yield_now().await;
+    }
+    engine.reload(config("third")).await.unwrap();
+    collect(&engine, hello()).await.1.unwrap();
+}
+
+#[tokio::test]
+async fn repeated_failures_show_in_health_until_a_step_works_again() {
+    let (engine, fakes) = fake().await;
+    let steps = fakes.diary(0).steps().len();
+    for step in 0..3 {
+        fakes.diary(0).plan(steps + step, if step == 1 { Mishap::Panic } else { Mishap::Fail });
+        assert_eq!(engine.health(), Health::Ok);
+        assert_eq!(collect(&engine, hello()).await.1.unwrap_err().reason(), "interrupted");
+    }
+    while engine.health() == Health::Ok {
+        tokio::task::yield_now().await;
+    }
+    assert!(detail(&engine).contains("3 steps failed"), "{}", detail(&engine));
+    collect(&engine, hello()).await.1.unwrap();
+    assert_eq!(engine.health(), Health::Ok);
+}
+
+#[tokio::test]
+async fn dropping_the_engine_ends_its_thread_after_the_answers_under_way() {
+    let (engine, fakes) = fake().await;
+    let mut running = engine.generate(hello(), CancelToken::new());
+    running.next().await.unwrap().unwrap();
+    drop(engine);
+    read(running).await.1.unwrap();
+    while !fakes.diary(0).is_dropped() {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
 async fn tokens_are_counted_exactly_once_the_model_is_there() {
-    let (engine, _file) = tiny(Kind::Llama).await;
+    let (engine, _fakes) = fake().await;
     assert_eq!(engine.count_tokens("hell"), 1);
     assert_eq!(engine.count_tokens("<|im_end|>"), 10);
     assert_eq!(engine.info().context_tokens, Some(CONTEXT_TOKENS));

@@ -1,86 +1,124 @@
-//! Special tokens: finding them in text that may contain them, and knowing which end an answer.
+//! Tokens that are found in text as a whole, and those that end an answer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+
+use aho_corasick::{AhoCorasick, BuildError, MatchKind};
 
 /// Texts of tokens that end an answer in the common templates; a file names one of them as its end of text at most.
-const ENDINGS: [&str; 10] = [
+/// The last three end a piece of code: a chat that comes upon them has lost its thread.
+const ENDINGS: [&str; 28] = [
     "<|im_end|>",
     "<|eot_id|>",
     "<|eom_id|>",
     "<|end_of_text|>",
     "<|endoftext|>",
     "<|end|>",
-    "<end_of_turn>",
-    "<｜end▁of▁sentence｜>",
-    "</s>",
     "<|return|>",
+    "<|call|>",
+    "<|calls|>",
+    "<|flush|>",
+    "<|END_OF_TURN_TOKEN|>",
+    "<end_of_turn>",
+    "<end_of_utterance>",
+    "<turn|>",
+    "<｜end▁of▁sentence｜>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<eos>",
+    "</s>",
+    "[e~[",
+    "<|tool_response>",
+    "<|eos|>",
+    "<|plamo:eos|>",
+    "<|fim_pad|>",
+    "<|repo_name|>",
+    "<|file_sep|>",
 ];
 
-/// The tokens of a vocabulary that are not made of text.
+/// In models with both of these, `<|end|>` closes a part of an answer, not the answer.
+const PARTS_END_APART: [[&str; 2]; 2] = [["<|return|>", "<|call|>"], ["<|flush|>", "<|calls|>"]];
+
+/// Whether a token of this text ends an answer in some family.
+pub(crate) fn ends_answer(text: &str) -> bool {
+    ENDINGS.contains(&text)
+}
+
+/// Whitespace beside a token that belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Takes {
+    pub space_before: bool,
+    pub space_after: bool,
+}
+
+/// A set of tokens that are looked for in text.
 #[derive(Debug, Default)]
 pub(crate) struct SpecialTokens {
+    /// `None` while there is nothing to find.
+    finder: Option<AhoCorasick>,
+    found: Vec<(u32, Takes)>,
     ids: HashMap<String, u32>,
-    /// Lengths in bytes that occur, so that a look-up knows what to try, per first byte.
-    lengths: BTreeMap<u8, Vec<usize>>,
 }
 
 /// A stretch of text between special tokens, or one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Piece<'a> {
     Text(&'a str),
-    Special(u32),
+    Special(u32, Takes),
 }
 
 impl SpecialTokens {
-    pub(crate) fn new(tokens: impl IntoIterator<Item = (String, u32)>) -> Self {
-        let mut all = Self::default();
-        for (text, id) in tokens {
-            let Some(&first) = text.as_bytes().first() else { continue };
-            let lengths = all.lengths.entry(first).or_default();
-            if !lengths.contains(&text.len()) {
-                lengths.push(text.len());
-                lengths.sort_unstable_by(|a, b| b.cmp(a));
-            }
-            all.ids.insert(text, id);
+    /// # Errors
+    /// More tokens than can be searched for at once.
+    pub(crate) fn new(tokens: impl IntoIterator<Item = (String, u32, Takes)>) -> Result<Self, BuildError> {
+        let tokens: Vec<_> = tokens.into_iter().filter(|(text, ..)| !text.is_empty()).collect();
+        if tokens.is_empty() {
+            return Ok(Self::default());
         }
-        all
+        let finder = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(tokens.iter().map(|(text, ..)| text))?;
+        let found = tokens.iter().map(|&(_, id, takes)| (id, takes)).collect();
+        Ok(Self { finder: Some(finder), found, ids: tokens.into_iter().map(|(text, id, _)| (text, id)).collect() })
     }
 
     pub(crate) fn id(&self, text: &str) -> Option<u32> {
         self.ids.get(text).copied()
     }
 
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u32> + '_ {
+        self.ids.values().copied()
+    }
+
+    /// The texts of all tokens, in no order.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.ids.keys().map(String::as_str)
+    }
+
     /// The tokens that end an answer, going by their names.
     pub(crate) fn endings(&self) -> impl Iterator<Item = u32> + '_ {
-        ENDINGS.iter().filter_map(|text| self.id(text))
+        let parts_end_apart = PARTS_END_APART.iter().any(|both| both.iter().all(|text| self.ids.contains_key(*text)));
+        let endings = ENDINGS.iter().filter(move |text| !(parts_end_apart && **text == "<|end|>"));
+        endings.filter_map(|text| self.id(text))
     }
 
-    /// Cuts text at its special tokens; where several begin, the longest counts.
+    /// Cuts text at the tokens: the leftmost first, and the longest of those that begin at the same place.
     pub(crate) fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {
         let mut pieces = Vec::new();
-        let mut rest_from = 0;
         let mut at = 0;
-        while at < text.len() {
-            let Some((length, id)) = self.at(&text[at..]) else {
-                at += text[at..].chars().next().map_or(1, char::len_utf8);
-                continue;
-            };
-            if rest_from < at {
-                pieces.push(Piece::Text(&text[rest_from..at]));
+        for found in self.finder.iter().flat_map(|finder| finder.find_iter(text)) {
+            if at < found.start() {
+                pieces.push(Piece::Text(&text[at..found.start()]));
             }
-            pieces.push(Piece::Special(id));
-            at += length;
-            rest_from = at;
+            let (id, takes) = self.found[found.pattern().as_usize()];
+            pieces.push(Piece::Special(id, takes));
+            at = found.end();
         }
-        if rest_from < text.len() {
-            pieces.push(Piece::Text(&text[rest_from..]));
+        if at < text.len() {
+            pieces.push(Piece::Text(&text[at..]));
         }
         pieces
-    }
-
-    fn at(&self, text: &str) -> Option<(usize, u32)> {
-        let lengths = self.lengths.get(text.as_bytes().first()?)?;
-        lengths.iter().find_map(|&length| Some((length, self.id(text.get(..length)?)?)))
     }
 }
 
@@ -88,20 +126,26 @@ impl SpecialTokens {
 mod tests {
     use super::*;
 
+    fn tokens(texts: &[(&str, u32)]) -> SpecialTokens {
+        SpecialTokens::new(texts.iter().map(|&(text, id)| (text.to_owned(), id, Takes::default()))).unwrap()
+    }
+
     #[test]
     fn text_is_cut_at_the_longest_special_tokens() {
-        let special = SpecialTokens::new([("<|a|>".into(), 1), ("<|a|>b".into(), 2), ("é".into(), 3)]);
+        let special = tokens(&[("<|a|>", 1), ("<|a|>b", 2), ("é", 3)]);
+        let found = |id| Piece::Special(id, Takes::default());
         assert_eq!(
             special.split("x<|a|>c<|a|>bé<|"),
-            [
-                Piece::Text("x"),
-                Piece::Special(1),
-                Piece::Text("c"),
-                Piece::Special(2),
-                Piece::Special(3),
-                Piece::Text("<|")
-            ]
+            [Piece::Text("x"), found(1), Piece::Text("c"), found(2), found(3), Piece::Text("<|")]
         );
         assert_eq!(special.split(""), []);
+        assert_eq!(tokens(&[]).split("a"), [Piece::Text("a")]);
+    }
+
+    #[test]
+    fn the_end_of_a_part_does_not_end_the_answer() {
+        let ends = |texts: &[(&str, u32)]| tokens(texts).endings().collect::<Vec<_>>();
+        assert_eq!(ends(&[("<|end|>", 1), ("<|user|>", 2)]), [1]);
+        assert_eq!(ends(&[("<|end|>", 1), ("<|return|>", 2), ("<|call|>", 3)]), [2, 3]);
     }
 }

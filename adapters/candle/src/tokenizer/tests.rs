@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 
 /// Vocabularies and texts with the ids that llama.cpp gives them; kept outside this repository.
-fn vectors() -> Option<PathBuf> {
+pub(super) fn vectors() -> Option<PathBuf> {
     let shared = std::env::var_os("MAGPIE_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
     let folder = shared.join("vectors/tokenizer");
@@ -78,7 +78,7 @@ mod with_a_small_vocabulary {
 
     #[test]
     fn an_unknown_kind_of_vocabulary_is_refused() {
-        let file = testmodel::write(Kind::Llama, &[("tokenizer.ggml.model", "t5".into())]);
+        let file = testmodel::write(Kind::Llama, &[("tokenizer.ggml.model", "rwkv".into())]);
         assert!(matches!(Tokenizer::open(file.path()), Err(LoadError::Unsupported { .. })));
     }
 }
