@@ -60,12 +60,12 @@ def ours(options, case):
     if options.kernels:
         command += ["--kernels", options.kernels]
     if "prompt" in case:
-        command += ["--prompt", str(case["prompt"]), "--generate", "0"]
+        command += ["--prompt", str(case["prompt"]), "--generate", "1", "--batch", "1", "--depth", "0"]
     else:
-        command += ["--prompt", "0", "--generate", str(options.generate)]
+        command += ["--prompt", "16", "--generate", str(options.generate)]
         command += ["--batch", str(case["chats"]), "--depth", str(case["depth"])]
-    report = json.loads(run(command, {}))
-    [row] = report["prompt"] if "prompt" in case else report["decode"]
+    kind = "prompt" if "prompt" in case else "decode"
+    [row] = [row for row in json.loads(run(command, {}))["results"] if row["kind"] == kind]
     return row["tokens_per_second"]
 
 
