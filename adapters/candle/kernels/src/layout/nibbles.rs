@@ -86,9 +86,9 @@ pub(super) fn dot<S: Simd, const M: usize>(
     offset: i32,
     x: &[Block; M],
 ) -> [S::I32; M] {
-    let mut sums = [simd.splat_i32(0); M];
+    let mut sums = [simd.open(simd.splat_i32(0)); M];
     for row in 0..M {
-        sums[row] = simd.splat_i32(-offset * (x[row].sums[0] + x[row].sums[1]));
+        sums[row] = simd.open(simd.splat_i32(-offset * (x[row].sums[0] + x[row].sums[1])));
     }
     for register in 0..4 {
         let both = simd.bytes(at(nibbles, 64 * register));
@@ -100,9 +100,17 @@ pub(super) fn dot<S: Simd, const M: usize>(
         for row in 0..M {
             sums[row] = simd.dot(sums[row], low, &x[row].codes[register]);
             sums[row] = simd.dot(sums[row], high, &x[row].codes[register + 4]);
+            // Four codes of five bits are all that fits a sum, and eight of four bits.
+            if bits.is_some() && register == 1 {
+                sums[row] = simd.settle(sums[row]);
+            }
         }
     }
-    sums
+    let mut closed = [simd.splat_i32(0); M];
+    for row in 0..M {
+        closed[row] = simd.close(sums[row]);
+    }
+    closed
 }
 
 #[inline(always)]

@@ -81,9 +81,9 @@ impl Layout for Sixes {
 /// The integer products of one half of 32 columns.
 #[inline(always)]
 fn dot<S: Simd, const M: usize>(simd: S, codes: &[u8; CODES], half: usize, x: &[Block; M]) -> [S::I32; M] {
-    let mut sums = [simd.splat_i32(0); M];
+    let mut sums = [simd.open(simd.splat_i32(0)); M];
     for row in 0..M {
-        sums[row] = simd.splat_i32(-32 * x[row].sums[half]);
+        sums[row] = simd.open(simd.splat_i32(-32 * x[row].sums[half]));
     }
     let pairs = simd.bytes(at(codes, NIBBLES + 64 * half));
     let registers = [
@@ -95,9 +95,17 @@ fn dot<S: Simd, const M: usize>(simd: S, codes: &[u8; CODES], half: usize, x: &[
     for (register, codes) in registers.into_iter().enumerate() {
         for row in 0..M {
             sums[row] = simd.dot(sums[row], codes, &x[row].codes[4 * half + register]);
+            // Two codes of six bits are all that fits a sum.
+            if register == 1 {
+                sums[row] = simd.settle(sums[row]);
+            }
         }
     }
-    sums
+    let mut closed = [simd.splat_i32(0); M];
+    for row in 0..M {
+        closed[row] = simd.close(sums[row]);
+    }
+    closed
 }
 
 /// One register of nibbles: of the first or the second 16 columns.

@@ -37,6 +37,7 @@ impl Simd for Avx512Vnni {
     type Bytes = __m512i;
     type I32 = __m512i;
     type F32 = __m512;
+    type Sum = __m512i;
 
     #[inline(always)]
     fn call<T: Task>(self, task: T) -> T::Output {
@@ -93,8 +94,23 @@ impl Simd for Avx512Vnni {
     }
 
     #[inline(always)]
+    fn open(self, start: __m512i) -> __m512i {
+        start
+    }
+
+    #[inline(always)]
     fn dot(self, sum: __m512i, codes: __m512i, x: &i32) -> __m512i {
         with!(dot_in_memory(sum, codes, x))
+    }
+
+    #[inline(always)]
+    fn settle(self, sum: __m512i) -> __m512i {
+        sum
+    }
+
+    #[inline(always)]
+    fn close(self, sum: __m512i) -> __m512i {
+        sum
     }
 
     #[inline(always)]

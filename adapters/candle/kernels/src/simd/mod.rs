@@ -40,6 +40,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
     type Bytes: Copy;
     type I32: Copy;
     type F32: Copy;
+    /// Sums of products of codes, under way: [`Simd::open`], [`Simd::dot`] …, [`Simd::close`].
+    type Sum: Copy;
 
     /// Runs `task` with these instructions.
     fn call<T: Task>(self, task: T) -> T::Output;
@@ -58,9 +60,14 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn add_high_pairs<const PAIR: u32>(self, codes: Self::Bytes, pairs: Self::Bytes) -> Self::Bytes;
 
     fn splat_i32(self, value: i32) -> Self::I32;
-    /// Adds to each lane the products of its four codes, each under 128, with the four
-    /// signed bytes of `x`.
-    fn dot(self, sum: Self::I32, codes: Self::Bytes, x: &i32) -> Self::I32;
+    /// A sum that starts with these lanes.
+    fn open(self, start: Self::I32) -> Self::Sum;
+    /// Adds to each lane the products of its four codes with the four signed bytes of `x`, none of them -128. The largest
+    /// codes that a sum meets without being settled in between add up to 128 at most.
+    fn dot(self, sum: Self::Sum, codes: Self::Bytes, x: &i32) -> Self::Sum;
+    /// Makes room for more products in a sum, where products are kept in 16 bits for a while.
+    fn settle(self, sum: Self::Sum) -> Self::Sum;
+    fn close(self, sum: Self::Sum) -> Self::I32;
     /// Where a sum of [`Simd::dot_signed`] starts, `x_sum` being the sum of all `x` it will meet.
     fn start_signed(self, x_sum: i32) -> Self::I32;
     /// Adds products of codes that stand for numbers 128 smaller; no byte of `x` is -128.

@@ -16,6 +16,7 @@ impl Simd for Portable {
     type Bytes = [u8; 64];
     type I32 = [i32; 16];
     type F32 = [f32; 16];
+    type Sum = [i32; 16];
 
     #[inline(always)]
     fn call<T: Task>(self, task: T) -> T::Output {
@@ -53,11 +54,26 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn open(self, start: [i32; 16]) -> [i32; 16] {
+        start
+    }
+
+    #[inline(always)]
     fn dot(self, sum: [i32; 16], codes: [u8; 64], x: &i32) -> [i32; 16] {
         let x = x.to_le_bytes().map(u8::cast_signed);
         std::array::from_fn(|lane| {
             (0..4).fold(sum[lane], |sum, i| sum + i32::from(codes[4 * lane + i]) * i32::from(x[i]))
         })
+    }
+
+    #[inline(always)]
+    fn settle(self, sum: [i32; 16]) -> [i32; 16] {
+        sum
+    }
+
+    #[inline(always)]
+    fn close(self, sum: [i32; 16]) -> [i32; 16] {
+        sum
     }
 
     #[inline(always)]
