@@ -1,6 +1,6 @@
 //! Eight bits: Q8_0.
 
-use super::{Input, Layout, TILE_ROWS, Unit, add_scaled, at, get_f16, put_f16, spread};
+use super::{Input, Layout, TILE_ROWS, Unit, add_scaled, at, get_f16, put_f16, spread, unit_of};
 use crate::simd::Simd;
 
 const SCALES: usize = 512;
@@ -30,7 +30,8 @@ impl Layout for Eights {
     #[inline(always)]
     fn multiply<S: Simd, const M: usize>(simd: S, tile: &[u8], input: &Input<'_, M>) -> [S::F32; M] {
         let mut results = [simd.splat(0.0); M];
-        for (unit, x) in tile.as_chunks::<{ Self::UNIT.bytes }>().0.iter().zip(input.blocks) {
+        for number in 0..input.blocks.len() {
+            let (unit, x) = (unit_of(tile, number, Self::UNIT.bytes), &input.blocks[number]);
             simd.expect_after(unit);
             let mut sums = [simd.splat_i32(0); M];
             for row in 0..M {

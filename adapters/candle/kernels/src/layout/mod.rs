@@ -127,6 +127,13 @@ impl<const M: usize, S: Simd> LayoutTask for TileProduct<'_, M, S> {
     }
 }
 
+/// One unit of a tile. Kernels count instead of iterating: iterators that are not inlined are calls, and those take the
+/// sums out of their registers.
+#[inline(always)]
+fn unit_of(tile: &[u8], number: usize, bytes: usize) -> &[u8] {
+    &tile[number * bytes..][..bytes]
+}
+
 /// `N` bytes at `offset`.
 #[inline(always)]
 fn at<const N: usize>(bytes: &[u8], offset: usize) -> &[u8; N] {

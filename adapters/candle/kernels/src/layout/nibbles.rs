@@ -1,6 +1,6 @@
 //! Four and five bits in blocks of 32: Q4_0, Q4_1, Q5_0, Q5_1.
 
-use super::{Input, Layout, TILE_ROWS, Unit, add_minimum, add_scaled, at, get_f16, put_f16, spread};
+use super::{Input, Layout, TILE_ROWS, Unit, add_minimum, add_scaled, at, get_f16, put_f16, spread, unit_of};
 use crate::activations::Block;
 use crate::simd::Simd;
 
@@ -63,9 +63,9 @@ impl<const FIFTH: bool, const MINIMUM: bool> Layout for Nibbles<FIFTH, MINIMUM> 
     #[inline(always)]
     fn multiply<S: Simd, const M: usize>(simd: S, tile: &[u8], input: &Input<'_, M>) -> [S::F32; M] {
         let mut results = [simd.splat(0.0); M];
-        for (unit, x) in tile.chunks_exact(Self::UNIT.bytes).zip(input.blocks) {
+        for number in 0..input.blocks.len() {
+            let (unit, x) = (unit_of(tile, number, Self::UNIT.bytes), &input.blocks[number]);
             simd.expect_after(unit);
-            let unit = &unit[..Self::UNIT.bytes];
             let bits = if FIFTH { Some(at(unit, NIBBLES)) } else { None };
             let sums = dot::<S, M>(simd, at(unit, 0), bits, Self::OFFSET, x);
             add_scaled(simd, simd.f16(at(unit, Self::SCALES)), sums, x, &mut results);
@@ -92,13 +92,18 @@ pub(super) fn dot<S: Simd, const M: usize>(
     }
     for register in 0..4 {
         let both = simd.bytes(at(nibbles, 64 * register));
-        let (mut low, mut high) = (simd.low_nibbles(both), simd.high_nibbles(both));
+        let mut low = simd.low_nibbles(both);
         if let Some(bits) = bits {
             low = simd.add_fifth_bits(low, mask(bits, register));
-            high = simd.add_fifth_bits(high, mask(bits, register + 4));
         }
         for row in 0..M {
             sums[row] = simd.dot(sums[row], low, &x[row].codes[register]);
+        }
+        let mut high = simd.high_nibbles(both);
+        if let Some(bits) = bits {
+            high = simd.add_fifth_bits(high, mask(bits, register + 4));
+        }
+        for row in 0..M {
             sums[row] = simd.dot(sums[row], high, &x[row].codes[register + 4]);
             // Four codes of five bits are all that fits a sum, and eight of four bits.
             if bits.is_some() && register == 1 {

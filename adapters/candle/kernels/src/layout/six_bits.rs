@@ -2,7 +2,7 @@
 
 use super::nibbles::{NIBBLES, nibble};
 use super::super_blocks::pair_up;
-use super::{Input, Layout, TILE_ROWS, Unit, add_scaled, at, get_f16, put_f16, spread};
+use super::{Input, Layout, TILE_ROWS, Unit, add_scaled, at, get_f16, put_f16, spread, unit_of};
 use crate::activations::Block;
 use crate::simd::Simd;
 
@@ -61,10 +61,12 @@ impl Layout for Sixes {
     #[inline(always)]
     fn multiply<S: Simd, const M: usize>(simd: S, tile: &[u8], input: &Input<'_, M>) -> [S::F32; M] {
         let mut results = [simd.splat(0.0); M];
-        for (unit, x) in tile.as_chunks::<{ Self::UNIT.bytes }>().0.iter().zip(input.blocks.as_chunks::<8>().0) {
+        for number in 0..input.blocks.len() / 8 {
+            let unit = unit_of(tile, number, Self::UNIT.bytes);
             let super_scale = simd.f16(at(unit, SUPER_SCALES));
             simd.expect_after(&unit[8 * CODES..]);
-            for (part, x) in x.iter().enumerate() {
+            for part in 0..8 {
+                let x = &input.blocks[8 * number + part];
                 let codes = at(unit, part * CODES);
                 simd.expect_after(codes);
                 for half in 0..2 {
@@ -86,26 +88,35 @@ fn dot<S: Simd, const M: usize>(simd: S, codes: &[u8; CODES], half: usize, x: &[
         sums[row] = simd.open(simd.splat_i32(-32 * x[row].sums[half]));
     }
     let pairs = simd.bytes(at(codes, NIBBLES + 64 * half));
-    let registers = [
-        simd.add_high_pairs::<0>(nibbles(simd, codes, half, 0), pairs),
-        simd.add_high_pairs::<1>(nibbles(simd, codes, half, 1), pairs),
-        simd.add_high_pairs::<2>(nibbles(simd, codes, half, 2), pairs),
-        simd.add_high_pairs::<3>(nibbles(simd, codes, half, 3), pairs),
-    ];
-    for (register, codes) in registers.into_iter().enumerate() {
-        for row in 0..M {
-            sums[row] = simd.dot(sums[row], codes, &x[row].codes[4 * half + register]);
-            // Two codes of six bits are all that fits a sum.
-            if register == 1 {
-                sums[row] = simd.settle(sums[row]);
-            }
-        }
+    dot_four::<S, M, 0>(simd, codes, half, pairs, x, &mut sums);
+    dot_four::<S, M, 1>(simd, codes, half, pairs, x, &mut sums);
+    // Two codes of six bits are all that fits a sum.
+    for sum in &mut sums {
+        *sum = simd.settle(*sum);
     }
+    dot_four::<S, M, 2>(simd, codes, half, pairs, x, &mut sums);
+    dot_four::<S, M, 3>(simd, codes, half, pairs, x, &mut sums);
     let mut closed = [simd.splat_i32(0); M];
     for row in 0..M {
         closed[row] = simd.close(sums[row]);
     }
     closed
+}
+
+/// Adds the products of four columns.
+#[inline(always)]
+fn dot_four<S: Simd, const M: usize, const REGISTER: u32>(
+    simd: S,
+    codes: &[u8; CODES],
+    half: usize,
+    pairs: S::Bytes,
+    x: &[Block; M],
+    sums: &mut [S::Sum; M],
+) {
+    let codes = simd.add_high_pairs::<REGISTER>(nibbles(simd, codes, half, REGISTER as usize), pairs);
+    for row in 0..M {
+        sums[row] = simd.dot(sums[row], codes, &x[row].codes[4 * half + REGISTER as usize]);
+    }
 }
 
 /// One register of nibbles: of the first or the second 16 columns.

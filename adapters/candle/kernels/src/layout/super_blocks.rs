@@ -1,7 +1,7 @@
 //! Four and five bits in blocks of 256 with scales of scales: Q4_K, Q5_K.
 
 use super::nibbles::{BITS, NIBBLES, dot, fifth, nibble, spread_bits, store_bits};
-use super::{Input, Layout, TILE_ROWS, Unit, add_minimum, add_scaled, at, get_f16, put_f16, spread};
+use super::{Input, Layout, TILE_ROWS, Unit, add_minimum, add_scaled, at, get_f16, put_f16, spread, unit_of};
 use crate::simd::Simd;
 
 /// Eight times nibbles and, if `FIFTH`, fifth bits; eight times the rows' scales in bytes; eight times their minimums in
@@ -64,12 +64,13 @@ impl<const FIFTH: bool> Layout for SuperBlocks<FIFTH> {
     #[inline(always)]
     fn multiply<S: Simd, const M: usize>(simd: S, tile: &[u8], input: &Input<'_, M>) -> [S::F32; M] {
         let mut results = [simd.splat(0.0); M];
-        for (unit, x) in tile.chunks_exact(Self::UNIT.bytes).zip(input.blocks.as_chunks::<8>().0) {
-            let unit = &unit[..Self::UNIT.bytes];
+        for number in 0..input.blocks.len() / 8 {
+            let unit = unit_of(tile, number, Self::UNIT.bytes);
             let super_scale = simd.f16(at(unit, Self::SUPER_SCALES));
             let super_minimum = simd.mul(simd.splat(-1.0), simd.f16(at(unit, Self::SUPER_MINIMUMS)));
             simd.expect_after(&unit[8 * Self::CODES..]);
-            for (part, x) in x.iter().enumerate() {
+            for part in 0..8 {
+                let x = &input.blocks[8 * number + part];
                 simd.expect_after(&unit[part * Self::CODES..(part + 1) * Self::CODES]);
                 let bits = if FIFTH { Some(at(unit, part * Self::CODES + NIBBLES)) } else { None };
                 let sums = dot::<S, M>(simd, at(unit, part * Self::CODES), bits, 0, x);

@@ -51,8 +51,8 @@ impl Simd for Avx512Vnni {
 
     #[inline(always)]
     fn expect_after(self, bytes: &[u8]) {
-        for offset in (0..bytes.len()).step_by(64) {
-            let line = bytes.as_ptr().wrapping_add(AHEAD_BYTES + offset);
+        for line in 0..bytes.len().div_ceil(64) {
+            let line = bytes.as_ptr().wrapping_add(AHEAD_BYTES + 64 * line);
             with!(_mm_prefetch::<_MM_HINT_T0>(line.cast()));
         }
     }
