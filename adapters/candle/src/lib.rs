@@ -42,6 +42,7 @@ mod tensor;
 #[cfg(test)]
 mod testmodel;
 mod tokenizer;
+mod weights;
 mod worker;
 
 pub use config::{CacheKind, CandleConfig};

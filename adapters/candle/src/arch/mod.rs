@@ -19,6 +19,7 @@ use crate::error::LoadError;
 use crate::file::ModelFile;
 
 pub(crate) use rotation::RotationSpec;
+pub(crate) use tensors::{Layer, Linear, Taker, Weights, gather};
 
 /// Architectures that can be run. Mistral's files call themselves `llama`.
 static ARCHITECTURES: [Architecture; 3] = [llama::LLAMA, qwen2::QWEN2, qwen3::QWEN3];
@@ -37,7 +38,7 @@ struct Architecture {
 
 /// A matrix that has a bias in some files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Biased {
+pub(crate) enum Biased {
     Query,
     Key,
     Value,
@@ -69,6 +70,8 @@ pub(crate) struct Spec {
     pub rotation: RotationSpec,
     /// Queries and keys are normed, head by head.
     pub head_norms: bool,
+    /// Matrices that may have a bias.
+    pub biased: &'static [Biased],
     /// The embedding is the output matrix too.
     pub tied: bool,
 }
@@ -105,6 +108,7 @@ impl Spec {
             attention_scale: 1.0 / (head_dim as f32).sqrt(),
             rotation: RotationSpec::of(&keys, head_dim, architecture.frequency_factors)?,
             head_norms: architecture.head_norms,
+            biased: architecture.biased,
             tied: file.tensor("output.weight").is_none(),
         };
         spec.check_heads(file, value_dim)?;

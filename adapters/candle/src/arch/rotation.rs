@@ -11,7 +11,7 @@ use std::f64::consts::TAU;
 use magpie_kernels::{Rotation, RotationStyle};
 
 use super::Keys;
-use super::tensors::vector;
+use super::tensors::{FACTORS, vector};
 use crate::error::LoadError;
 
 /// Turns of a dimension within the original context: with more of them YaRN leaves it as it is, …
@@ -42,7 +42,7 @@ impl RotationSpec {
         let pairs = dimensions / 2;
         let mut frequencies: Vec<f64> =
             (0..pairs).map(|pair| base.powf(-2.0 * pair as f64 / dimensions as f64)).collect();
-        if let Some(factors) = file.tensor("rope_freqs.weight").filter(|_| factors_allowed) {
+        if let Some(factors) = file.tensor(FACTORS).filter(|_| factors_allowed) {
             let factors = vector(file, &factors, pairs)?;
             for (frequency, factor) in frequencies.iter_mut().zip(factors) {
                 *frequency /= f64::from(factor);

@@ -5,15 +5,16 @@
 mod forward;
 mod weights;
 
-use magpie_kernels::{CacheKind, Compute, PageShape, Pages, Tier};
+use magpie_kernels::{CacheKind, Compute, Matrix, PageShape, Pages, Tier};
 
 use crate::arch::Spec;
 use crate::error::LoadError;
 use crate::file::{ModelFile, Quantization};
 use crate::network::{Batch, Network, NetworkError, NetworkLimits, PAGE_TOKENS, PageId};
+use crate::weights::{Quantising, load};
 
 use forward::Buffers;
-use weights::Weights;
+use weights::{Packer, Weights};
 
 /// How a network is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,8 @@ impl NativeNetwork {
     ) -> Result<Self, LoadError> {
         let compute = Compute::new(config.threads, config.tier)
             .map_err(|source| resources("threads to compute with can't be started", source))?;
-        let weights = Weights::pack(file, &spec, &compute, config.quantization, progress)?;
+        let quantising = Quantising { quantization: config.quantization, threads: compute.threads() };
+        let weights = load(file, &spec, quantising, &Packer { file, compute: &compute }, progress)?;
         let Spec { layers, kv_heads, head_dim, .. } = spec;
         let shape = PageShape { layers, kv_heads, head_dim, kind: config.cache };
         let page_bytes = shape.page_bytes();
@@ -81,7 +83,8 @@ impl NativeNetwork {
     }
 
     pub(crate) fn memory(&self) -> MemoryReport {
-        MemoryReport { weights: self.weights.bytes(), cache: self.limits.pages * self.limits.page_bytes }
+        let weights = self.weights.matrices().map(Matrix::bytes).sum();
+        MemoryReport { weights, cache: self.limits.pages * self.limits.page_bytes }
     }
 }
 

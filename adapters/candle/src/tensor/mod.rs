@@ -18,9 +18,10 @@ use crate::arch::Spec;
 use crate::error::LoadError;
 use crate::file::{ModelFile, Quantization};
 use crate::network::{Batch, Network, NetworkError, NetworkLimits, PAGE_TOKENS, PageId};
+use crate::weights::{Quantising, load};
 
 use pages::Pages;
-use weights::Weights;
+use weights::{Packer, Weights};
 
 /// How a network is run.
 #[derive(Debug, Clone)]
@@ -58,7 +59,9 @@ impl TensorNetwork {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, LoadError> {
         let device = config.device.clone();
-        let weights = Weights::load(file, &spec, config, progress)?;
+        let threads = candle_core::utils::get_num_threads();
+        let quantising = Quantising { quantization: config.quantization, threads };
+        let weights = load(file, &spec, quantising, &Packer { device: &device }, progress)?;
         let kept = if device.is_cpu() { DType::F32 } else { DType::F16 };
         let page_bytes = Pages::page_bytes(&spec, kept);
         let count = (config.cache_bytes / page_bytes).clamp(1, u32::MAX as usize / PAGE_TOKENS);
