@@ -8,6 +8,7 @@
 
 pub mod cancel;
 pub mod card;
+pub mod causes;
 pub mod clock;
 pub mod conversation;
 pub mod embedding;

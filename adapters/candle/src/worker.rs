@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use magpie_core::causes::with_causes;
 use magpie_core::clock::Clock;
 use tokio::sync::{mpsc, oneshot};
 
@@ -126,16 +127,4 @@ fn assemble(config: &CandleConfig, loaded: Loaded) -> (Scheduler, Arc<Running>, 
     let (requests, queue) = mpsc::unbounded_channel();
     let running = Arc::new(Running { language, requests, standing: scheduler.standing() });
     (scheduler, running, queue)
-}
-
-/// The error with all its causes in one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

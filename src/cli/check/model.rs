@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use magpie_core::causes::with_causes;
 use magpie_core::settings::Strategy;
 use reqwest::StatusCode;
 
-use super::report::{Report, chain};
+use super::report::Report;
 use crate::app::clients::Clients;
 use crate::config::{CloudModel, Config};
 
@@ -49,7 +50,7 @@ async fn local_model(config: &Config, report: &mut Report) {
     let loaded = tokio::task::spawn_blocking(move || crate::app::local::inspect(&model)).await;
     match loaded {
         Ok(Ok(what)) => report.ok("model.local", what),
-        Ok(Err(error)) => report.fail("model.local", chain(&error)),
+        Ok(Err(error)) => report.fail("model.local", with_causes(&error)),
         Err(_) => report.fail("model.local", "the file makes the loader stumble; check model.local.path"),
     }
 }
@@ -58,7 +59,7 @@ async fn embedding_model(config: &Config, report: &mut Report) {
     let model = config.model.clone();
     match tokio::task::spawn_blocking(move || crate::app::local::inspect_embedding(&model)).await {
         Ok(Ok(what)) => report.ok("model.embedding", what),
-        Ok(Err(error)) => report.fail("model.embedding", chain(&error)),
+        Ok(Err(error)) => report.fail("model.embedding", with_causes(&error)),
         Err(_) => report.fail("model.embedding", "the files make the loader stumble; check model.embedding.path"),
     }
     if config.auth.admin_token.is_empty() {
@@ -70,7 +71,7 @@ async fn embedding_model(config: &Config, report: &mut Report) {
 async fn call(endpoint: &CloudModel, config: &Config, check: &str, report: &mut Report) {
     let clients = match Clients::new(config.server.outbound_proxy.reveal()) {
         Ok(clients) => clients,
-        Err(error) => return report.fail(check, chain(&error)),
+        Err(error) => return report.fail(check, with_causes(&error)),
     };
     let url = format!("{}/models", endpoint.base_url.trim_end_matches('/'));
     let mut request = clients.platform.get(&url).timeout(TIMEOUT);
@@ -85,6 +86,6 @@ async fn call(endpoint: &CloudModel, config: &Config, check: &str, report: &mut 
         Ok(status) => {
             report.warn(check, format!("{url} answers {status}; it may not list models, so this proves little"))
         }
-        Err(error) => report.fail(check, format!("{}; check base_url and the network", chain(&error))),
+        Err(error) => report.fail(check, format!("{}; check base_url and the network", with_causes(&error))),
     }
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use magpie_core::causes::with_causes;
 use magpie_core::clock::SystemClock;
 use magpie_core::event::PlatformKind;
 use tokio::time::timeout;
 
-use super::report::{Report, chain};
+use super::report::Report;
 use crate::app::Platforms;
 use crate::app::clients::Clients;
 use crate::config::{Bot, Config};
@@ -20,7 +21,7 @@ pub async fn check(config: &Config, online: bool, report: &mut Report) {
     }
     let http = match Clients::new(config.server.outbound_proxy.reveal()) {
         Ok(clients) => clients.platform,
-        Err(error) => return report.fail("server.outbound_proxy", chain(&error)),
+        Err(error) => return report.fail("server.outbound_proxy", with_causes(&error)),
     };
     let platforms = Platforms { config, http, clock: Arc::new(SystemClock) };
     for (name, bot) in &config.bots {
@@ -32,7 +33,7 @@ async fn one(platforms: &Platforms<'_>, name: &str, bot: &Bot, online: bool, rep
     let check = format!("bots.{name}");
     let platform = match platforms.platform(name, bot) {
         Ok(platform) => platform,
-        Err(error) => return report.fail(&check, chain(&error)),
+        Err(error) => return report.fail(&check, with_causes(&error)),
     };
     if bot.platform == PlatformKind::DingTalk && platforms.config.server.public_url.is_empty() {
         report.warn(&check, "its cards carry no buttons; set server.public_url to where DingTalk reaches this service");
@@ -42,7 +43,7 @@ async fn one(platforms: &Platforms<'_>, name: &str, bot: &Bot, online: bool, rep
     }
     match timeout(TIMEOUT, platform.connect()).await {
         Ok(Ok(())) => report.ok(&check, format!("{} accepts the credentials", bot.platform.as_str())),
-        Ok(Err(error)) => report.fail(&check, chain(&error)),
+        Ok(Err(error)) => report.fail(&check, with_causes(&error)),
         Err(_) => report.fail(&check, "no answer in time; check the network and server.outbound_proxy"),
     }
 }

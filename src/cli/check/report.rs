@@ -1,6 +1,5 @@
 //! The lines of the doctor.
 
-use std::error::Error;
 use std::fmt::Display;
 
 /// Prints each finding as it comes and remembers whether any was a failure.
@@ -29,17 +28,4 @@ impl Report {
     pub fn failed(&self) -> bool {
         self.failed
     }
-}
-
-/// An error with its causes in one line.
-#[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use super::report::{Report, chain};
+use magpie_core::causes::with_causes;
+
+use super::report::Report;
 use crate::app::clients;
 use crate::config::{self, Server};
 
@@ -21,10 +23,10 @@ pub async fn check(server: &Server, report: &mut Report) {
 async fn ask(server: &Server) -> Result<(String, reqwest::StatusCode), String> {
     let address = config::resolve(&server.listen).map_err(|error| error.to_string())?;
     let url = format!("http://{}/health/ready", reachable(address));
-    let client = clients::local(TIMEOUT).map_err(|error| chain(&error))?;
+    let client = clients::local(TIMEOUT).map_err(|error| with_causes(&error))?;
     match client.get(&url).send().await {
         Ok(response) => Ok((url, response.status())),
-        Err(error) => Err(format!("nothing answers at {url}: {}", chain(&error))),
+        Err(error) => Err(format!("nothing answers at {url}: {}", with_causes(&error))),
     }
 }
 

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use magpie_core::causes::with_causes;
 use magpie_core::clock::SystemClock;
 use tokio::time::timeout;
 
-use super::report::{Report, chain};
+use super::report::Report;
 use crate::app::storage;
 use crate::config;
 
@@ -23,12 +24,13 @@ pub async fn check(store: &config::Store, report: &mut Report) {
     }
     let database = match storage::look_at(store, Arc::new(SystemClock)).await {
         Ok(database) => database,
-        Err(error) => return report.fail("database", chain(&error)),
+        Err(error) => return report.fail("database", with_causes(&error)),
     };
     match timeout(TIMEOUT, database.store().ping()).await {
         Ok(Ok(())) => report.ok("database", database.kind()),
         Ok(Err(error)) => {
-            return report.fail("database", format!("{}; check store.url and that the server runs", chain(&error)));
+            return report
+                .fail("database", format!("{}; check store.url and that the server runs", with_causes(&error)));
         }
         Err(_) => return report.fail("database", "no answer in time; check store.url, the server and the network"),
     }
@@ -38,7 +40,7 @@ pub async fn check(store: &config::Store, report: &mut Report) {
             "migrations",
             format!("{} to apply ({}); `magpie serve` or `magpie migrate` does it", pending.len(), pending.join(", ")),
         ),
-        Ok(Err(error)) => report.fail("migrations", chain(&error)),
+        Ok(Err(error)) => report.fail("migrations", with_causes(&error)),
         Err(_) => report.fail("migrations", "no answer in time; check the database server"),
     }
 }

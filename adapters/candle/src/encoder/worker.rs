@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use magpie_core::causes::with_causes;
 use magpie_core::embedding::{EmbeddingError, EmbeddingRequest, Embeddings};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -10,7 +11,6 @@ use super::folder::Folder;
 use super::network::Network;
 use super::vocabulary::{Row, Vocabulary};
 use super::{EncoderConfig, EncoderSummary};
-use crate::worker::with_causes;
 
 /// Rows × their length squared in one batch: what attention's memory grows with. At 12 heads of 32-bit scores one copy of
 /// them is 200 MB.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use magpie_core::causes::with_causes;
 use magpie_core::clock::Clock;
 use serde::Serialize;
 
@@ -179,17 +180,6 @@ fn bytes_on_disk(path: &Path) -> Result<u64, LoadError> {
     }
     let entries = path.read_dir().map_err(unreadable)?;
     entries.map(|entry| Ok(entry.and_then(|entry| entry.metadata()).map_err(unreadable)?.len())).sum()
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
