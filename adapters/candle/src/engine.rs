@@ -89,7 +89,8 @@ impl CandleEngine {
         let (told, heard) = oneshot::channel();
         let arrival = self.shared.expect(config);
         let started = std::thread::Builder::new().name("magpie-engine".to_owned()).spawn({
-            let order = Order { arrival: arrival.clone(), clock: Arc::clone(&self.clock) };
+            let present = self.running().as_ref().map(Arc::downgrade).unwrap_or_default();
+            let order = Order { arrival: arrival.clone(), present, clock: Arc::clone(&self.clock) };
             let (loader, shared) = (Arc::clone(&self.loader), self.shared.clone());
             move || worker::run(&order, &loader, shared, told)
         });

@@ -53,9 +53,9 @@ pub enum LoadError {
     Space { folder: PathBuf, needed_bytes: u64, free_bytes: u64 },
     /// The machine or its share of it is too small.
     #[error(
-        "{path} needs {} bytes of memory (weights {}, cache {}, working memory {}), {whose} has {free_bytes} left; take a \
-         smaller or more quantised model, or lower model.local.cache_bytes",
-        need.total(), need.weights, need.cache, need.working
+        "{path} needs at least {} bytes of memory (weights {}, keys and values of one context {}, working memory {}), \
+         {whose} has {free_bytes} left; take a smaller or more quantised model, or lower model.local.context_tokens",
+        need.least(), need.weights, need.least_cache, need.working
     )]
     Memory { path: PathBuf, need: MemoryNeed, free_bytes: u64, whose: &'static str },
     /// Nobody waits for the model any more.

@@ -12,7 +12,7 @@ use crate::config::{CacheKind, CandleConfig};
 use crate::error::LoadError;
 use crate::file::{self, Fetcher, FreeMemory, MemoryNeed, ModelFile, Reporter, Source, Stage};
 use crate::native::{NativeConfig, NativeNetwork};
-use crate::network::Network;
+use crate::network::{Network, PAGE_TOKENS};
 use crate::sampling::Grammars;
 use crate::scheduler::longest_sequence;
 use crate::template::{ChatTemplate, TemplateOrigin};
@@ -76,7 +76,8 @@ pub(crate) fn load(order: &Order, fetcher: Option<&Fetcher>) -> Result<Loaded, L
     if let TokenizerKind { pre: Some(pre), pre_is_assumed: true, .. } = &summary.tokenizer {
         tracing::warn!(path = %config.path.display(), pre, "the file names no pre-tokenizer, so this one is assumed");
     }
-    let network = network(&file, spec, config, reporter)?;
+    let free = FreeMemory { promised: order.promised_bytes(), ..FreeMemory::now() };
+    let network = network(&file, spec, config, (reporter, free))?;
     summary.context_tokens = longest_sequence(&network.limits());
     let tokenizer = Arc::new(tokenizer);
     let grammars = Grammars::new(Arc::clone(&tokenizer));
@@ -95,14 +96,32 @@ fn fetched(order: &Order, fetcher: Option<&Fetcher>) -> Result<PathBuf, LoadErro
     }
 }
 
-/// Refuses a model before it takes memory that is not there.
-fn check_memory(file: &ModelFile, config: &CandleConfig) -> Result<(), LoadError> {
+/// Bytes for keys and values, decided before anything is taken: as many as are configured, or as there is memory for.
+fn cache_bytes(file: &ModelFile, spec: &Spec, config: &CandleConfig, free: FreeMemory) -> Result<usize, LoadError> {
+    let page = spec.page_shape(config.cache).page_bytes();
+    let whole_pages = |bytes: usize| (bytes / page).max(1) * page;
+    let context = spec.context_tokens.min(config.context_tokens).div_ceil(PAGE_TOKENS).saturating_mul(page);
+    let wanted = whole_pages(config.cache_bytes);
     let need = MemoryNeed {
         weights: file.packed_bytes(config.quantization)?,
-        cache: config.cache_bytes as u64,
+        cache: wanted as u64,
+        least_cache: context.min(wanted) as u64,
         working: WORKING_BYTES + file.loading_bytes(config.quantization),
     };
-    need.check(&config.path, FreeMemory::now())
+    let fitting = need.cache_within(&config.path, free)?;
+    let given = whole_pages(usize::try_from(fitting).unwrap_or(usize::MAX));
+    if given < wanted {
+        tracing::warn!(
+            wanted_bytes = wanted,
+            given_bytes = given,
+            free_bytes = free.fewest().map(|(bytes, _)| bytes),
+            promised_bytes = free.promised,
+            weights_bytes = need.weights,
+            "too little memory for the whole cache, so conversations are computed anew more often; free some memory and \
+             load the model again, or lower model.local.cache_bytes"
+        );
+    }
+    Ok(given)
 }
 
 /// What computes a file's network on the configured device.
@@ -110,13 +129,13 @@ fn network(
     file: &ModelFile,
     spec: Spec,
     config: &CandleConfig,
-    reporter: &Reporter,
+    (reporter, free): (&Reporter, FreeMemory),
 ) -> Result<Box<dyn Network>, LoadError> {
     let mut progress = |done, all| reporter.report(Stage::Loading, done, Some(all));
-    let CandleConfig { quantization, cache_bytes, context_tokens, .. } = *config;
+    let CandleConfig { quantization, context_tokens, .. } = *config;
     match config.device.open()? {
         Device::Cpu => {
-            check_memory(file, config)?;
+            let cache_bytes = cache_bytes(file, &spec, config, free)?;
             let (threads, tier, cache) = (config.threads, Tier::best(), config.cache);
             let native = NativeConfig { threads, tier, quantization, cache, cache_bytes, context_tokens };
             Ok(Box::new(NativeNetwork::load(file, spec, &native, &mut progress)?))
@@ -126,7 +145,7 @@ fn network(
             if config.cache != CacheKind::F16 {
                 tracing::warn!("model.local.cache_type is not followed on a graphics processor, which keeps f16");
             }
-            let tensor = TensorConfig { device, quantization, cache_bytes, context_tokens };
+            let tensor = TensorConfig { device, quantization, cache_bytes: config.cache_bytes, context_tokens };
             Ok(Box::new(TensorNetwork::load(file, spec, &tensor, &mut progress)?))
         }
     }

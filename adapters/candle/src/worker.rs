@@ -1,7 +1,7 @@
 //! The thread of one model: loads it, then computes for whoever asks, until nobody can ask any more.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use magpie_core::causes::with_causes;
 use magpie_core::clock::Clock;
@@ -22,6 +22,8 @@ pub(crate) type Loader = Arc<dyn Fn(&Order) -> Result<Loaded, LoadError> + Send 
 /// A model to load.
 pub(crate) struct Order {
     pub arrival: Arrival,
+    /// The model that answers meanwhile. Weak, since whoever holds a model keeps its memory.
+    pub present: Weak<Running>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -32,6 +34,12 @@ impl Order {
 
     pub(crate) fn reporter(&self) -> &Reporter {
         &self.arrival.reporter
+    }
+
+    /// Memory that the present model may yet take, and that so is not free even if the system says so: the system gives
+    /// pages of keys and values when they are first written.
+    pub(crate) fn promised_bytes(&self) -> u64 {
+        self.present.upgrade().map_or(0, |running| running.standing.free_bytes())
     }
 }
 

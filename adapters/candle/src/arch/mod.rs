@@ -15,6 +15,8 @@ mod qwen3;
 mod rotation;
 mod tensors;
 
+use magpie_kernels::{CacheKind, PageShape};
+
 use crate::error::LoadError;
 use crate::file::ModelFile;
 
@@ -114,6 +116,12 @@ impl Spec {
         spec.check_heads(file, value_dim)?;
         tensors::check(file, &spec, architecture)?;
         Ok(spec)
+    }
+
+    /// What a page of keys and values is for it.
+    pub(crate) fn page_shape(&self, kind: CacheKind) -> PageShape {
+        let Self { layers, kv_heads, head_dim, .. } = *self;
+        PageShape { layers, kv_heads, head_dim, kind }
     }
 
     fn check_heads(&self, file: &ModelFile, value_dim: usize) -> Result<(), LoadError> {

@@ -20,6 +20,8 @@ use crate::tokenizer::Tokenizer;
 #[derive(Clone, Default)]
 struct Fakes {
     diaries: Arc<Mutex<Vec<Diary>>>,
+    /// What each model was told of the memory that the one before it may yet take.
+    promised: Arc<Mutex<Vec<u64>>>,
     gate: Arc<(Mutex<bool>, std::sync::Condvar)>,
 }
 
@@ -32,6 +34,7 @@ impl Fakes {
     fn load(&self, order: &Order) -> Result<Loaded, LoadError> {
         let path = order.config().path.clone();
         let name = path.to_string_lossy().into_owned();
+        self.promised.lock().unwrap().push(order.promised_bytes());
         match name.as_str() {
             "missing" => return Err(LoadError::Unsupported { path, what: "there is no such thing".to_owned() }),
             "panic" => panic!("as planned"),
@@ -246,6 +249,18 @@ async fn running_answers_finish_on_the_old_model_and_its_memory_is_given_back() 
         tokio::task::yield_now().await;
     }
     assert!(!fakes.diary(1).is_dropped());
+}
+
+#[tokio::test]
+async fn a_model_that_is_loaded_beside_another_knows_what_memory_that_may_yet_take() {
+    let (engine, fakes) = fake().await;
+    collect(&engine, hello()).await.1.unwrap();
+    engine.reload(config("second")).await.unwrap();
+    engine.unload();
+    engine.reload(config("third")).await.unwrap();
+    let promised = fakes.promised.lock().unwrap().clone();
+    let [0, beside_the_first, 0] = promised[..] else { panic!("{promised:?}") };
+    assert!((1..64 * 1024).contains(&beside_the_first), "all pages but those of the answer: {beside_the_first}");
 }
 
 #[tokio::test]

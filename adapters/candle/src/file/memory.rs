@@ -10,13 +10,18 @@ use super::quantise::Quantization;
 use super::{ModelFile, TensorFormat};
 use crate::error::LoadError;
 
+/// A cache that has to be smaller than was asked for leaves one part in so many of the free memory to everything else.
+const RESERVED_SHARE: u64 = 8;
+
 /// What a model takes, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MemoryNeed {
     /// Packed weights: see [`ModelFile::packed_bytes`].
     pub weights: u64,
-    /// Keys and values.
+    /// Keys and values, as many as were asked for.
     pub cache: u64,
+    /// Keys and values of one whole context, if that is less: without them there is no use in loading it.
+    pub least_cache: u64,
     /// What a step computes with, and what loading holds beside the weights.
     pub working: u64,
 }
@@ -28,30 +33,44 @@ pub struct FreeMemory {
     pub machine: Option<u64>,
     /// Of the container or service, up to its limit.
     pub limit: Option<u64>,
+    /// What the model that answers meanwhile may yet take of it, until this one takes its place.
+    pub promised: u64,
 }
 
 impl MemoryNeed {
-    /// All of it.
+    /// What it can't do without.
     #[must_use]
-    pub fn total(&self) -> u64 {
-        self.weights.saturating_add(self.cache).saturating_add(self.working)
+    pub fn least(&self) -> u64 {
+        self.weights.saturating_add(self.least_cache).saturating_add(self.working)
     }
 
+    /// How many bytes of keys and values there is memory for: all that were asked for, or as many as leave a reserve, but
+    /// never fewer than one context needs.
+    ///
     /// # Errors
-    /// There is less than that, of which the error gives the numbers.
-    pub fn check(&self, path: &Path, free: FreeMemory) -> Result<(), LoadError> {
-        let fewest = [(free.machine, "the machine"), (free.limit, "the memory limit of this process")];
-        let fewest = fewest.into_iter().filter_map(|(bytes, whose)| Some((bytes?, whose))).min();
-        match fewest {
-            Some((free_bytes, whose)) if free_bytes < self.total() => {
-                Err(LoadError::Memory { path: path.to_owned(), need: *self, free_bytes, whose })
-            }
-            _ => Ok(()),
+    /// There is less memory than even that takes, of which the error gives the numbers.
+    pub fn cache_within(&self, path: &Path, free: FreeMemory) -> Result<u64, LoadError> {
+        let Some((free_bytes, whose)) = free.fewest() else { return Ok(self.cache) };
+        let least = self.least();
+        if free_bytes < least {
+            return Err(LoadError::Memory { path: path.to_owned(), need: *self, free_bytes, whose });
         }
+        let room = (free_bytes - least + self.least_cache).saturating_sub(free.promised);
+        if room >= self.cache {
+            return Ok(self.cache);
+        }
+        Ok(room.saturating_sub(free_bytes / RESERVED_SHARE).max(self.least_cache))
     }
 }
 
 impl FreeMemory {
+    /// The tighter of both bounds, and whose it is.
+    #[must_use]
+    pub fn fewest(&self) -> Option<(u64, &'static str)> {
+        let all = [(self.machine, "the machine"), (self.limit, "the memory limit of this process")];
+        all.into_iter().filter_map(|(bytes, whose)| Some((bytes?, whose))).min()
+    }
+
     /// What this machine says now. Only Linux does.
     #[must_use]
     pub fn now() -> Self {
@@ -61,7 +80,8 @@ impl FreeMemory {
     fn under(root: &Path) -> Self {
         let cgroups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
         let limits = cgroups.lines().filter_map(|line| limit(root, line));
-        Self { machine: field(&root.join("proc/meminfo"), "MemAvailable:").map(|kib| kib * 1024), limit: limits.min() }
+        let machine = field(&root.join("proc/meminfo"), "MemAvailable:").map(|kib| kib * 1024);
+        Self { machine, limit: limits.min(), promised: 0 }
     }
 }
 
@@ -152,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_machine_without_limits_has_what_is_available() {
-        assert_eq!(free(&[MEMINFO]), FreeMemory { machine: Some(51_200), limit: None });
+        assert_eq!(free(&[MEMINFO]), FreeMemory { machine: Some(51_200), ..FreeMemory::default() });
         assert_eq!(free(&[]), FreeMemory::default());
         let unlimited = [MEMINFO, ("proc/self/cgroup", "0::/\n"), ("sys/fs/cgroup/memory.max", "max\n")];
         assert_eq!(free(&unlimited).limit, None);
@@ -185,17 +205,45 @@ mod tests {
         assert_eq!(free(&files).limit, Some(1500));
     }
 
+    const NEED: MemoryNeed = MemoryNeed { weights: 700, cache: 400, least_cache: 50, working: 100 };
+
+    fn within(machine: Option<u64>, limit: Option<u64>, promised: u64) -> Result<u64, LoadError> {
+        NEED.cache_within(Path::new("m.gguf"), FreeMemory { machine, limit, promised })
+    }
+
     #[test]
     fn a_model_that_does_not_fit_is_refused_with_the_numbers() {
-        let need = MemoryNeed { weights: 700, cache: 200, working: 100 };
-        let check = |machine, limit| need.check(Path::new("m.gguf"), FreeMemory { machine, limit });
-        assert!(check(Some(1000), Some(1000)).is_ok() && check(None, None).is_ok());
-        let error = check(Some(5000), Some(999)).unwrap_err().to_string();
-        for part in ["m.gguf", "1000", "700", "200", "100", "999", "limit of this process"] {
+        let error = within(Some(5000), Some(849), 0).unwrap_err().to_string();
+        for part in ["m.gguf", "850", "700", "50", "100", "849", "limit of this process", "context_tokens"] {
             assert!(error.contains(part), "{part}: {error}");
         }
-        assert!(check(Some(10), Some(999)).unwrap_err().to_string().contains("the machine"));
-        let huge = MemoryNeed { weights: u64::MAX, cache: 1, working: 1 };
-        assert_eq!(huge.total(), u64::MAX);
+        assert!(within(Some(10), Some(849), 0).unwrap_err().to_string().contains("the machine"));
+        let huge = MemoryNeed { weights: u64::MAX, cache: 1, least_cache: 1, working: 1 };
+        assert_eq!(huge.least(), u64::MAX);
+    }
+
+    #[test]
+    fn a_cache_that_fits_is_given_whole() {
+        for free in [Some(1200), Some(9000), None] {
+            assert_eq!(within(free, None, 0).unwrap(), 400, "{free:?}");
+        }
+    }
+
+    #[test]
+    fn a_cache_that_does_not_fit_is_as_large_as_leaves_a_reserve() {
+        // 399 are left, and 149 of them stay free.
+        assert_eq!(within(Some(1199), None, 0).unwrap(), 250);
+        assert_eq!(within(Some(9000), Some(1199), 0).unwrap(), 250);
+        // The reserve gives way before one context does.
+        assert_eq!(within(Some(900), None, 0).unwrap(), 50);
+        assert_eq!(within(Some(850), None, 0).unwrap(), 50);
+    }
+
+    #[test]
+    fn what_a_running_model_may_yet_take_makes_the_cache_smaller_but_refuses_nothing() {
+        assert_eq!(within(Some(1300), None, 100).unwrap(), 400);
+        assert_eq!(within(Some(1299), None, 100).unwrap(), 399 - 162);
+        assert_eq!(within(Some(1200), None, 5000).unwrap(), 50);
+        assert_eq!(within(Some(850), None, 5000).unwrap(), 50);
     }
 }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::CandleEngine;
 use crate::file::{Quantization, testfolder};
-use crate::network::{Batch, Chunk, PageId, Wanted};
+use crate::network::{Batch, Chunk, NetworkLimits, PageId, Wanted};
 use crate::testmodel::{self, Kind};
 use crate::tokenizer::Fragment;
 
@@ -66,13 +66,51 @@ fn a_missing_file_is_named() {
     assert!(matches!(&error, LoadError::File { .. }) && error.to_string().contains("no/such/model.gguf"));
 }
 
+/// Loads a tiny model on a machine that has so much memory beyond its weights and what it computes with.
+fn on_a_machine_with(extra_bytes: u64, config: CandleConfig) -> Result<NetworkLimits, LoadError> {
+    let file = ModelFile::open(&config.path).unwrap();
+    let machine = Some(file.packed_bytes(None).unwrap() + WORKING_BYTES + extra_bytes);
+    let free = (&Reporter::default(), FreeMemory { machine, ..FreeMemory::default() });
+    let network = network(&file, Spec::of(&file).unwrap(), &config, free);
+    network.map(|network| network.limits())
+}
+
+#[test]
+fn a_small_machine_gets_a_smaller_cache_down_to_one_context() {
+    let file = testmodel::write(Kind::Llama, &[]);
+    let config = CandleConfig { threads: 1, ..CandleConfig::new(file.path()) };
+    let whole = on_a_machine_with(2 << 30, config.clone()).unwrap();
+    assert_eq!(whole.pages, config.cache_bytes / whole.page_bytes);
+    let context = testmodel::CONTEXT_TOKENS / PAGE_TOKENS;
+    for free in [64 << 20, 16 << 20, (context * whole.page_bytes) as u64] {
+        let limits = on_a_machine_with(free, config.clone()).unwrap();
+        assert!(limits.pages >= context && (limits.pages * limits.page_bytes) as u64 <= free, "{limits:?}");
+        assert_eq!(limits.context_tokens, testmodel::CONTEXT_TOKENS);
+    }
+    let refused = on_a_machine_with((context * whole.page_bytes) as u64 - 1, config).unwrap_err();
+    assert!(matches!(refused, LoadError::Memory { .. }), "{refused}");
+}
+
+#[test]
+fn the_cache_is_never_larger_than_was_asked_for_but_for_one_page() {
+    let file = testmodel::write(Kind::Llama, &[]);
+    let config = |cache_bytes| CandleConfig { threads: 1, cache_bytes, ..CandleConfig::new(file.path()) };
+    let page_bytes = on_a_machine_with(1 << 30, config(1)).unwrap().page_bytes;
+    for (cache_bytes, pages) in [(1, 1), (page_bytes, 1), (page_bytes * 3 - 1, 2), (page_bytes * 3, 3)] {
+        // No more than that has to be there, even if a context needs more.
+        let limits = on_a_machine_with((pages * page_bytes) as u64, config(cache_bytes)).unwrap();
+        assert_eq!((limits.pages, limits.context_tokens), (pages, pages * PAGE_TOKENS));
+    }
+}
+
 const KEEPING_AND_QUANTISING: [Option<Quantization>; 2] = [None, Some(Quantization::Q80)];
 
 /// The last logits of a prompt of a hundred tokens.
 fn logits(path: &Path, quantization: Option<Quantization>) -> Vec<f32> {
     let file = ModelFile::open(path).unwrap();
     let config = CandleConfig { quantization, threads: 1, cache_bytes: 1 << 20, ..CandleConfig::new(path) };
-    let mut network = network(&file, Spec::of(&file).unwrap(), &config, &Reporter::default()).unwrap();
+    let anything = (&Reporter::default(), FreeMemory::default());
+    let mut network = network(&file, Spec::of(&file).unwrap(), &config, anything).unwrap();
     let pages: Vec<PageId> = (0..7).collect();
     let chunk = Chunk { pages: &pages, position: 0, rows: 100, logits: Wanted::Last };
     let batch = Batch { tokens: (0..100).map(|place| place * 37 % 256).collect(), chunks: vec![chunk] };

@@ -5,7 +5,7 @@
 mod forward;
 mod weights;
 
-use magpie_kernels::{CacheKind, Compute, Matrix, PageShape, Pages, Tier};
+use magpie_kernels::{CacheKind, Compute, Matrix, Pages, Tier};
 
 use crate::arch::Spec;
 use crate::error::LoadError;
@@ -65,8 +65,7 @@ impl NativeNetwork {
             .map_err(|source| resources("threads to compute with can't be started", source))?;
         let quantising = Quantising { quantization: config.quantization, threads: compute.threads() };
         let weights = load(file, &spec, quantising, &Packer { file, compute: &compute }, progress)?;
-        let Spec { layers, kv_heads, head_dim, .. } = spec;
-        let shape = PageShape { layers, kv_heads, head_dim, kind: config.cache };
+        let shape = spec.page_shape(config.cache);
         let page_bytes = shape.page_bytes();
         let count = (config.cache_bytes / page_bytes).clamp(1, u32::MAX as usize);
         let pages = Pages::new(shape, count)

@@ -23,7 +23,7 @@ use crate::error::LoadError;
 use crate::file::ModelFile;
 use crate::native::{NativeConfig, NativeNetwork};
 use crate::network::NetworkError;
-use magpie_kernels::{CacheKind, PAGE_TOKENS, PageShape, Tier};
+use magpie_kernels::{CacheKind, PAGE_TOKENS, Tier};
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -82,8 +82,7 @@ impl Run {
             let context = spec.context_tokens;
             return Err(ReportError::Usage(format!("{longest} tokens are too many; the model takes {context}")));
         }
-        let Spec { layers, kv_heads, head_dim, .. } = spec;
-        let page = PageShape { layers, kv_heads, head_dim, kind: CacheKind::F16 }.page_bytes();
+        let page = spec.page_shape(CacheKind::F16).page_bytes();
         let config = NativeConfig {
             threads: self.threads,
             tier: self.tier()?,

@@ -1,6 +1,6 @@
 //! How much memory a model takes once it runs.
 
-use magpie_kernels::{CacheKind, PAGE_TOKENS, PageShape};
+use magpie_kernels::{CacheKind, PAGE_TOKENS};
 use serde::Serialize;
 
 use crate::arch::Spec;
@@ -42,8 +42,7 @@ impl MemoryNeeds {
                 read_per_token_bytes += bytes as u64;
             }
         }
-        let Spec { layers, kv_heads, head_dim, .. } = *spec;
-        let page = PageShape { layers, kv_heads, head_dim, kind: CacheKind::F16 }.page_bytes();
+        let page = spec.page_shape(CacheKind::F16).page_bytes();
         Self {
             weights_bytes,
             read_per_token_bytes,

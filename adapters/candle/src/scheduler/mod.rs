@@ -77,20 +77,36 @@ impl Prompts {
 
 /// How a scheduler is doing, for other threads; clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Standing(Arc<Mutex<(Outlook, u32)>>);
+pub(crate) struct Standing(Arc<Mutex<Reported>>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Reported {
+    outlook: Outlook,
+    failures: u32,
+    free_bytes: u64,
+}
 
 impl Standing {
     pub(crate) fn outlook(&self) -> Outlook {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
+        self.get().outlook
     }
 
     /// Steps in a row that failed.
     pub(crate) fn failures(&self) -> u32 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
+        self.get().failures
     }
 
-    fn set(&self, outlook: Outlook, failures: u32) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (outlook, failures);
+    /// Of its memory for keys and values, what holds none.
+    pub(crate) fn free_bytes(&self) -> u64 {
+        self.get().free_bytes
+    }
+
+    fn get(&self) -> Reported {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, reported: Reported) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reported;
     }
 }
 
@@ -363,9 +379,10 @@ impl Scheduler {
             max_batch_size: self.pace.max_batch_size,
             rows_ahead: due + self.queue.tokens(),
         };
-        self.standing.set(outlook, self.failures);
-        measure::queue(outlook.waiting, outlook.running);
         let counts = self.cache.counts();
+        let free_bytes = (counts.free * self.limits.page_bytes) as u64;
+        self.standing.set(Reported { outlook, failures: self.failures, free_bytes });
+        measure::queue(outlook.waiting, outlook.running);
         measure::pages(counts, counts.evictions - self.evictions);
         self.evictions = counts.evictions;
     }
