@@ -166,4 +166,4 @@ fn refused_card(card: Card) -> Card {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

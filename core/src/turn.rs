@@ -169,7 +169,58 @@ fn count(claim: &Claim, outcome: &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{Backlog, Engine, EngineKind};
+    use crate::event::{Event, PlatformKind, tests::message};
     use crate::ids::EventId;
+    use crate::inbox::worker::tests::List;
+    use crate::reply::tests::{Chat, Shelf};
+    use crate::router::RouterSettings;
+    use crate::settings::{ChatSettings, ModelChoice};
+    use crate::testkit::ManualClock;
+    use crate::testkit::engine::ScriptedEngine;
+
+    /// The notice of each card that a person sees while an engine answers that is so busy.
+    async fn notices(backlog: Backlog) -> Vec<Option<String>> {
+        let (chat, engine) = (Arc::new(Chat::default()), ScriptedEngine::answering(EngineKind::Local, &["because"]));
+        engine.set_backlog(backlog);
+        let settings = BotSettings {
+            id: "it".into(),
+            platform: PlatformKind::Feishu,
+            enabled: true,
+            system_prompt: String::new(),
+            model: ModelChoice::Auto,
+            chat: ChatSettings::default(),
+        };
+        let turn = Turn {
+            bots: HashMap::from([("it".into(), Arc::new(Bot { settings, platform: chat.clone() }))]),
+            inbox: List::of(0),
+            store: Arc::new(Shelf::default()),
+            router: Arc::new(Router::new(vec![engine as Arc<dyn Engine>], RouterSettings::default())),
+            clock: Arc::new(ManualClock::default()),
+        };
+        let event = Event {
+            bot: "it".into(),
+            platform: PlatformKind::Feishu,
+            platform_event_id: "e1".into(),
+            occurred_at: None,
+            body: Body::Message(Box::new(message("why?"))),
+        };
+        let fence = Fence { event: EventId::new(), attempt: 1 };
+        let claim = Claim { fence, event, scope: "s".into(), trace: None, received_at: UnixMillis(0) };
+        assert_eq!(turn.handle(claim, Cancellation::default()).await.unwrap(), Ended::Settled);
+        let notices = chat.notices.lock().unwrap();
+        notices.clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_card_says_how_long_the_wait_will_be_and_the_last_does_not() {
+        let wait = Some(Duration::from_secs(20));
+        let shown = notices(Backlog { running: 4, waiting: 3, expected_wait: wait }).await;
+        let first = "Questions before yours: 3; about 20 s to wait.";
+        assert_eq!((shown[0].as_deref(), shown.last().unwrap()), (Some(first), &None));
+        let shown = notices(Backlog::default()).await;
+        assert!(shown.iter().all(Option::is_none), "nobody is before it: {shown:?}");
+    }
 
     #[test]
     fn waiting_grows_to_five_minutes_and_no_further() {

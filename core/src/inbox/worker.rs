@@ -242,4 +242,4 @@ impl<H: Handler> Worker<H> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

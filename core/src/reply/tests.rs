@@ -24,9 +24,12 @@ impl Clock for StoppedClock {
     }
 }
 
-/// What reached the platform: the sequence number and the text of each call.
-struct Chat {
+/// What reached the platform.
+pub(crate) struct Chat {
+    /// The sequence number and the text of each call.
     shown: Mutex<Vec<(&'static str, u64, String)>>,
+    /// The notice of each call.
+    pub(crate) notices: Mutex<Vec<Option<String>>>,
     in_flight: AtomicUsize,
     overlapped: AtomicUsize,
     /// Answers of the coming updates, last first; then all succeed.
@@ -48,6 +51,7 @@ impl Default for Chat {
     fn default() -> Self {
         Self {
             shown: Mutex::default(),
+            notices: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             overlapped: AtomicUsize::new(0),
             failures: Mutex::default(),
@@ -77,6 +81,7 @@ impl Chat {
                 return Err(failure);
             }
             self.shown.lock().unwrap().push((what, sequence, card.text.clone()));
+            self.notices.lock().unwrap().push(card.notice.clone());
             Ok(())
         }
         .boxed()
@@ -132,14 +137,14 @@ impl Platform for Chat {
     }
 }
 
-/// Keeps the one delivery; the reply uses nothing else of the store.
+/// Keeps the one delivery and forgets everything else; answering a message needs no more of the store.
 #[derive(Default)]
-struct Shelf {
+pub(crate) struct Shelf {
     delivery: Mutex<Option<Delivery>>,
 }
 
 fn unused<'a, T: Send + 'a>() -> BoxFuture<'a, Result<T, StoreError>> {
-    ready(Err(StoreError::Bug { doing: "something a reply does not do", source: "unused".into() })).boxed()
+    ready(Err(StoreError::Bug { doing: "something an answer does not need", source: "unused".into() })).boxed()
 }
 
 impl Store for Shelf {
@@ -151,16 +156,16 @@ impl Store for Shelf {
         ready(Ok(())).boxed()
     }
     fn open_conversation(&self, _: Fence, _: Opening) -> BoxFuture<'_, Result<Conversation, StoreError>> {
-        unused()
+        ready(Ok(Conversation { id: ConversationId::new(), created_at: UnixMillis(0) })).boxed()
     }
     fn end_conversation<'a>(&'a self, _: &'a BotId, _: &'a ScopeKey) -> BoxFuture<'a, Result<bool, StoreError>> {
         unused()
     }
     fn history(&self, _: ConversationId, _: EventId, _: u32) -> BoxFuture<'_, Result<Vec<StoredMessage>, StoreError>> {
-        unused()
+        ready(Ok(Vec::new())).boxed()
     }
     fn add_question(&self, _: Fence, _: Question) -> BoxFuture<'_, Result<(), StoreError>> {
-        unused()
+        ready(Ok(())).boxed()
     }
     fn delivery_of_card<'a>(
         &'a self,
@@ -170,11 +175,16 @@ impl Store for Shelf {
     ) -> BoxFuture<'a, Result<Option<Delivery>, StoreError>> {
         unused()
     }
-    fn record_answer<'a>(&'a self, _: Fence, _: &'a Answer) -> BoxFuture<'a, Result<(), StoreError>> {
-        unused()
+    fn record_answer<'a>(&'a self, fence: Fence, answer: &'a Answer) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.save_delivery(fence, &answer.delivery)
     }
-    fn complete<'a>(&'a self, _: Fence, _: &'a Delivery, _: Option<&'a str>) -> BoxFuture<'a, Result<(), StoreError>> {
-        unused()
+    fn complete<'a>(
+        &'a self,
+        fence: Fence,
+        delivery: &'a Delivery,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.save_delivery(fence, delivery)
     }
     fn vote<'a>(&'a self, _: &'a Vote) -> BoxFuture<'a, Result<bool, StoreError>> {
         unused()

@@ -11,7 +11,7 @@ use crate::ids::{BotId, MessageId};
 use crate::inbox::{Acceptance, Cancelled, Depth, Entry};
 
 /// An inbox with a fixed list of events on the message lane.
-struct List {
+pub(crate) struct List {
     waiting: Mutex<VecDeque<Fence>>,
     settled: Mutex<Vec<(Fence, Outcome)>>,
     renewals: AtomicUsize,
@@ -25,7 +25,7 @@ struct List {
 }
 
 impl List {
-    fn of(count: usize) -> Arc<Self> {
+    pub(crate) fn of(count: usize) -> Arc<Self> {
         let fence = |_| Fence { event: EventId::new(), attempt: 1 };
         Arc::new(Self {
             waiting: Mutex::new((0..count).map(fence).collect()),
