@@ -11,10 +11,9 @@ use crate::config::CandleConfig;
 use crate::error::LoadError;
 use crate::file::{Reporter, Stage};
 use crate::model::{Loaded, ModelSummary};
-use crate::network::{Batch, Chunk, Network, NetworkError, Wanted};
 use crate::phase::{Arrival, Running, Shared};
 use crate::prepare::{Defaults, Language};
-use crate::scheduler::{Pace, Request, Scheduler};
+use crate::scheduler::{FirstSteps, Pace, Rates, Request, Scheduler, warm_up};
 
 /// Makes a model of its configuration. Tests have one that needs no file.
 pub(crate) type Loader = Arc<dyn Fn(&Order) -> Result<Loaded, LoadError> + Send + Sync>;
@@ -53,7 +52,7 @@ pub(crate) fn run(
 ) {
     let loaded = loaded(order, load);
     let (scheduler, running, requests) = match loaded {
-        Ok(loaded) => assemble(order.config(), loaded),
+        Ok((loaded, first)) => assemble(order.config(), loaded, &first),
         Err(error) => {
             if !matches!(error, LoadError::Cancelled) {
                 tracing::error!(error = &error as &dyn std::error::Error, "local model can't be loaded");
@@ -95,19 +94,18 @@ pub(crate) fn serve(mut scheduler: Scheduler, mut requests: mpsc::UnboundedRecei
     }
 }
 
-fn loaded(order: &Order, load: &Loader) -> Result<Loaded, LoadError> {
+fn loaded(order: &Order, load: &Loader) -> Result<(Loaded, FirstSteps), LoadError> {
     let path = || order.config().path.clone();
     // A damaged file can make a loader panic; that must not look like loading for ever.
     let loaded = catch_unwind(AssertUnwindSafe(|| {
         let mut loaded = load(order)?;
         order.reporter().report(Stage::WarmingUp, 0, None);
-        let warm = warm_up(&mut *loaded.network);
-        warm.map_err(|error| LoadError::Broken {
+        let first = warm_up(&mut *loaded.network, &*order.clock).map_err(|error| LoadError::Broken {
             path: path(),
             what: "its first computation failed".to_owned(),
             source: Some(Box::new(error)),
         })?;
-        Ok(loaded)
+        Ok((loaded, first))
     }));
     loaded.unwrap_or_else(|_| {
         let what = "it made the loader panic; it is damaged or not supported".to_owned();
@@ -115,21 +113,14 @@ fn loaded(order: &Order, load: &Loader) -> Result<Loaded, LoadError> {
     })
 }
 
-/// Computes a few rows for nobody: the first touch of the weights is slow, and a file that can't be computed at all is
-/// better found now.
-fn warm_up(network: &mut dyn Network) -> Result<(), NetworkError> {
-    let limits = network.limits();
-    if limits.pages == 0 {
-        return Ok(());
-    }
-    let rows = crate::network::PAGE_TOKENS.min(limits.context_tokens);
-    let chunk = Chunk { pages: &[0], position: 0, rows, logits: Wanted::Last };
-    network.step(&Batch { tokens: vec![0; rows], chunks: vec![chunk] }, &mut Vec::new())
-}
-
-fn assemble(config: &CandleConfig, loaded: Loaded) -> (Scheduler, Arc<Running>, mpsc::UnboundedReceiver<Request>) {
+fn assemble(
+    config: &CandleConfig,
+    loaded: Loaded,
+    first: &FirstSteps,
+) -> (Scheduler, Arc<Running>, mpsc::UnboundedReceiver<Request>) {
     let Loaded { network, tokenizer, grammars, template, summary } = loaded;
-    let scheduler = Scheduler::new(network, Arc::clone(&tokenizer), Pace::new(config.max_batch_size));
+    let rates = Rates::rough(first, config.max_tokens);
+    let scheduler = Scheduler::new(network, Arc::clone(&tokenizer), Pace::new(config.max_batch_size), rates);
     let defaults = Defaults { max_tokens: config.max_tokens, temperature: config.temperature, top_p: config.top_p };
     let language = Arc::new(Language { tokenizer, grammars, template, summary, defaults });
     let (requests, queue) = mpsc::unbounded_channel();

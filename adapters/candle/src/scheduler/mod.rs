@@ -14,6 +14,7 @@ mod plan;
 mod queue;
 mod rates;
 mod sequence;
+mod warm_up;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,10 +27,10 @@ use crate::network::{Batch, Chunk, Network, NetworkLimits, PAGE_TOKENS, Wanted};
 use crate::tokenizer::Tokenizer;
 use plan::{Budget, Plan};
 use queue::Queue;
-pub(crate) use rates::Outlook;
-use rates::Rates;
+pub(crate) use rates::{Outlook, Rates};
 use sequence::{Awaited, Sequence, Step};
 pub(crate) use sequence::{Item, Request};
+pub(crate) use warm_up::{FirstSteps, warm_up};
 
 /// Pages left over for each running answer to grow into when a prompt is admitted. Fewer would admit prompts only to
 /// preempt them soon.
@@ -129,7 +130,8 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(crate) fn new(network: Box<dyn Network>, tokenizer: Arc<Tokenizer>, pace: Pace) -> Self {
+    /// `rates`: what is known of the network's speed already.
+    pub(crate) fn new(network: Box<dyn Network>, tokenizer: Arc<Tokenizer>, pace: Pace, rates: Rates) -> Self {
         let limits = network.limits();
         let mut scheduler = Self {
             network,
@@ -139,7 +141,7 @@ impl Scheduler {
             cache: PageCache::new(limits.pages),
             queue: Queue::default(),
             running: Vec::new(),
-            rates: Rates::default(),
+            rates,
             standing: Standing::default(),
             tickets: 0,
             failures: 0,

@@ -2,23 +2,41 @@
 
 use std::time::Duration;
 
+use super::warm_up::FirstSteps;
+
 /// Weight of the newest measurement in a running mean.
 const NEWEST: f64 = 0.2;
 
 /// Steps with fewer rows of prompts say little about the time of one such row.
-const TELLING_ROWS: usize = 16;
+pub(super) const TELLING_ROWS: usize = 16;
+
+/// Length of an answer while none has ended: a few paragraphs, as chats have them.
+const USUAL_ANSWER_TOKENS: u32 = 256;
+
+/// Rows of a prompt while none has begun: a system prompt and a question.
+const USUAL_PROMPT_ROWS: f64 = 256.0;
 
 /// Running means, in seconds and tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Rates {
     /// One row of a prompt, in a step with many.
-    prompt_row: Option<f64>,
+    prompt_row: Mean,
     /// A step that goes on with answers only.
-    decode_step: Option<f64>,
+    decode_step: Mean,
     /// Length of an answer.
-    answer_tokens: Option<f64>,
+    answer_tokens: Mean,
     /// What was to be computed of a prompt.
-    prompt_rows: Option<f64>,
+    prompt_rows: Mean,
+}
+
+/// A running mean.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+enum Mean {
+    #[default]
+    Unknown,
+    /// Better than nothing, and no more: the first measurement takes its place.
+    Rough(f64),
+    Measured(f64),
 }
 
 /// What is to be done before a newcomer's turn comes.
@@ -32,31 +50,61 @@ pub(crate) struct Outlook {
     pub rows_ahead: usize,
 }
 
+impl Mean {
+    fn get(self) -> Option<f64> {
+        match self {
+            Self::Unknown => None,
+            Self::Rough(value) | Self::Measured(value) => Some(value),
+        }
+    }
+
+    fn take_in(&mut self, newest: f64) {
+        *self = Self::Measured(match *self {
+            Self::Measured(mean) => mean + NEWEST * (newest - mean),
+            Self::Unknown | Self::Rough(_) => newest,
+        });
+    }
+}
+
 impl Rates {
+    /// What a network's first steps let expect, before there was any work. `longest_answer`: in tokens, of prompts that
+    /// name no limit.
+    pub(crate) fn rough(first: &FirstSteps, longest_answer: u32) -> Self {
+        if first.prompt_rows == 0 {
+            return Self::default();
+        }
+        Self {
+            prompt_row: Mean::Rough(first.prompt.as_secs_f64() / float(first.prompt_rows)),
+            decode_step: Mean::Rough(first.decode.as_secs_f64()),
+            answer_tokens: Mean::Rough(USUAL_ANSWER_TOKENS.min(longest_answer).into()),
+            prompt_rows: Mean::Rough(USUAL_PROMPT_ROWS),
+        }
+    }
+
     /// Takes in a step of so many rows.
     pub(crate) fn stepped(&mut self, answer_rows: usize, prompt_rows: usize, took: Duration) {
         let seconds = took.as_secs_f64();
         if prompt_rows == 0 {
-            blend(&mut self.decode_step, seconds);
+            self.decode_step.take_in(seconds);
         } else if prompt_rows >= TELLING_ROWS {
             let rows = u32::try_from(answer_rows + prompt_rows).unwrap_or(u32::MAX);
-            blend(&mut self.prompt_row, seconds / f64::from(rows));
+            self.prompt_row.take_in(seconds / f64::from(rows));
         }
     }
 
     /// Takes in the length of a finished answer.
     pub(crate) fn answered(&mut self, tokens: usize) {
-        blend(&mut self.answer_tokens, float(tokens));
+        self.answer_tokens.take_in(float(tokens));
     }
 
     /// Takes in what has to be computed of a prompt that begins to run.
     pub(crate) fn began(&mut self, rows: usize) {
-        blend(&mut self.prompt_rows, float(rows));
+        self.prompt_rows.take_in(float(rows));
     }
 
     /// How many rows of prompts take about so long; `None` before anything was measured.
     pub(crate) fn prompt_rows_in(&self, time: Duration) -> Option<usize> {
-        let rows = time.as_secs_f64() / self.prompt_row?.max(f64::EPSILON);
+        let rows = time.as_secs_f64() / self.prompt_row.get()?.max(f64::EPSILON);
         // Cut off at the top by the cast, which saturates.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is not negative")]
         Some(rows as usize)
@@ -71,9 +119,9 @@ impl Outlook {
         if self.running == 0 && ahead == 0 {
             return Some(Duration::ZERO);
         }
-        let own_rows = self.rates.prompt_rows?;
+        let own_rows = self.rates.prompt_rows.get()?;
         let rows = float(self.rows_ahead) + float(unseen + 1) * own_rows;
-        let prompts = rows * self.rates.prompt_row?;
+        let prompts = rows * self.rates.prompt_row.get()?;
         let free = self.max_batch_size.saturating_sub(self.running);
         let endings = (ahead + 1).saturating_sub(free);
         let slots = if endings == 0 { 0.0 } else { float(endings) * self.seconds_per_ending()? };
@@ -82,13 +130,9 @@ impl Outlook {
 
     /// Mean time between two answers that end, with the batch full.
     fn seconds_per_ending(&self) -> Option<f64> {
-        let answer_seconds = self.rates.answer_tokens? * self.rates.decode_step?;
+        let answer_seconds = self.rates.answer_tokens.get()? * self.rates.decode_step.get()?;
         Some(answer_seconds / float(self.max_batch_size.max(1)))
     }
-}
-
-fn blend(mean: &mut Option<f64>, newest: f64) {
-    *mean = Some(mean.map_or(newest, |mean| mean + NEWEST * (newest - mean)));
 }
 
 fn float(count: usize) -> f64 {
@@ -140,5 +184,22 @@ mod tests {
         assert_eq!(rates.prompt_rows_in(100 * MILLISECOND), Some(50));
         rates.stepped(1, 3, Duration::from_secs(9));
         assert_eq!(rates.prompt_rows_in(100 * MILLISECOND), Some(50), "too few rows to tell");
+    }
+
+    #[test]
+    fn a_rough_figure_is_enough_to_say_something_until_the_first_measurement() {
+        let first = FirstSteps { prompt_rows: 10, prompt: 100 * MILLISECOND, decode: 20 * MILLISECOND };
+        let mut rates = Rates::rough(&first, 100);
+        let full = |rates| Outlook { rates, running: 2, waiting: 0, max_batch_size: 2, rows_ahead: 0 };
+        // 256 rows at 10 ms, and half of an answer of 100 tokens at 20 ms.
+        assert_eq!(full(rates).expected_wait(0), Some(3560 * MILLISECOND));
+        rates.stepped(0, 500, 500 * MILLISECOND);
+        assert_eq!(full(rates).expected_wait(0), Some(1256 * MILLISECOND));
+        rates.began(100);
+        assert_eq!(full(rates).expected_wait(0), Some(1100 * MILLISECOND));
+        rates.stepped(2, 0, 40 * MILLISECOND);
+        rates.answered(50);
+        assert_eq!(full(rates).expected_wait(0), Some(1100 * MILLISECOND));
+        assert_eq!(Rates::rough(&FirstSteps::default(), 100), Rates::default(), "nothing was computed");
     }
 }

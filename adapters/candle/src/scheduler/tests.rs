@@ -54,8 +54,12 @@ fn rows(rows: usize) -> Prompts {
 }
 
 fn bench(pages: usize, pace: Pace) -> Bench {
+    bench_at(pages, pace, Rates::default())
+}
+
+fn bench_at(pages: usize, pace: Pace, rates: Rates) -> Bench {
     let (network, diary) = FakeNetwork::new(TOKENIZER.vocabulary_size(), CONTEXT, pages);
-    Bench { scheduler: Scheduler::new(Box::new(network), Arc::clone(&TOKENIZER), pace), diary }
+    Bench { scheduler: Scheduler::new(Box::new(network), Arc::clone(&TOKENIZER), pace, rates), diary }
 }
 
 fn sampler(ask: &Ask) -> Sampler {
@@ -429,4 +433,15 @@ fn the_outlook_counts_who_runs_who_waits_and_what_is_to_be_computed() {
     bench.steps(1);
     let outlook = bench.scheduler.standing().outlook();
     assert_eq!((outlook.running, outlook.waiting, outlook.rows_ahead), (1, 2, 80));
+}
+
+#[test]
+fn the_first_who_wait_are_told_for_how_long_though_no_answer_has_ended_yet() {
+    let first = FirstSteps { prompt_rows: 16, prompt: Duration::from_millis(160), decode: Duration::from_millis(100) };
+    let mut bench = bench_at(64, pace(1), Rates::rough(&first, 50));
+    std::mem::forget(bench.submit(&ask(text(1, 40), 500)));
+    // Nothing was computed yet: two prompts of 40 rows at 10 ms, and an answer of 50 tokens that has to end.
+    std::mem::forget(bench.submit(&ask(text(2, 40), 500)));
+    let wait = bench.scheduler.standing().outlook().expected_wait(0).unwrap();
+    assert!((wait.as_secs_f64() - (0.8 + 2.56 + 2.0 * 5.0)).abs() < 1e-6, "{wait:?}");
 }
