@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use magpie_core::clock::SystemClock;
-use magpie_core::engine::{Completion, Finish, PromptMessage, Role, Sampling};
+use magpie_core::engine::{Completion, Finish, PromptMessage, ResponseFormat, Role, Sampling};
 use magpie_core::testkit::engine_contract;
 
 use super::*;
@@ -184,6 +184,31 @@ async fn a_stop_string_ends_the_answer_and_is_not_part_of_it() {
     let sampling = Sampling { stop: vec![stop], ..Sampling::default() };
     let (cut, completion) = collect(&engine, ask("hello", sampling)).await;
     assert_eq!((cut, completion.unwrap().finish), (expected, Finish::Stop));
+}
+
+#[tokio::test]
+async fn others_are_answered_while_the_vocabulary_is_prepared_for_json() {
+    let (engine, _fakes) = fake().await;
+    let language = Arc::clone(&engine.running().unwrap().language);
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (open, gate) = std::sync::mpsc::channel();
+    let preparing = std::thread::spawn(move || {
+        language.grammars.prepare_behind(|| {
+            begun.send(()).unwrap();
+            gate.recv().unwrap();
+        });
+    });
+    has_begun.recv().unwrap();
+    let json = Sampling { response_format: ResponseFormat::Json, ..Sampling::default() };
+    let mut held = engine.generate(ask("hello", json), CancelToken::new());
+    // All of this runs on one thread: it would stand still if that one waited for the vocabulary.
+    assert!(futures::poll!(held.next()).is_pending());
+    collect(&engine, hello()).await.1.unwrap();
+    assert!(futures::poll!(held.next()).is_pending(), "the vocabulary is not there yet");
+    open.send(()).unwrap();
+    let (text, end) = read(held).await;
+    assert!(text.starts_with('{') && end.is_ok(), "{text}");
+    preparing.join().unwrap();
 }
 
 #[tokio::test]

@@ -33,7 +33,12 @@ pub(crate) enum FormatError {
     Model(String),
 }
 
-/// What all constraints of a model share. Prepared at the first that is needed.
+/// What all constraints of a model share. Prepared at the first that is needed, since most models are never asked for
+/// JSON and 150,000 tokens take 60 MB.
+///
+/// The vocabulary and each grammar are prepared by whoever asks for them, on the thread on which the prompt is prepared
+/// as well: never the engine's, which goes on with the answers of others, nor one that serves connections. Only prompts
+/// that want JSON wait for each other here.
 pub(crate) struct Grammars {
     tokenizer: Arc<Tokenizer>,
     vocabulary: OnceLock<Result<Arc<Vocabulary>, String>>,
@@ -64,7 +69,7 @@ impl Grammars {
             ResponseFormat::Json => json!({"type": "object"}),
             ResponseFormat::JsonSchema(wanted) => wanted.schema.clone(),
         };
-        let vocabulary = self.vocabulary.get_or_init(|| Vocabulary::prepare(&self.tokenizer).map(Arc::new));
+        let vocabulary = self.vocabulary.get_or_init(|| self.prepare());
         let vocabulary = vocabulary.as_ref().map_err(|what| FormatError::Model(what.clone()))?;
         Ok(Some(Constraint {
             answer: Box::new(self.grammar(vocabulary, schema)?),
@@ -72,6 +77,19 @@ impl Grammars {
             tokenizer: Arc::clone(&self.tokenizer),
             vocabulary: Arc::clone(vocabulary),
         }))
+    }
+
+    /// Prepares the vocabulary, but not before `begun` returns.
+    #[cfg(test)]
+    pub(crate) fn prepare_behind(&self, begun: impl FnOnce()) {
+        self.vocabulary.get_or_init(|| {
+            begun();
+            self.prepare()
+        });
+    }
+
+    fn prepare(&self) -> Result<Arc<Vocabulary>, String> {
+        Vocabulary::prepare(&self.tokenizer).map(Arc::new)
     }
 
     /// Clones of a grammar share what its lexer has worked out, so the latest ones are worth keeping.
