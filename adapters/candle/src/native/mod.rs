@@ -106,6 +106,8 @@ fn resources(what: &'static str, source: impl Into<Box<dyn std::error::Error + S
 }
 
 #[cfg(test)]
+mod decoding;
+#[cfg(test)]
 mod fidelity;
 #[cfg(test)]
 mod tests;
