@@ -36,7 +36,17 @@ fn load(model: &RandomModel, config: NativeConfig) -> NativeNetwork {
 pub(super) fn load_file(path: &std::path::Path, config: NativeConfig) -> NativeNetwork {
     let file = ModelFile::open(path).unwrap();
     let spec = Spec::of(&file).unwrap();
-    NativeNetwork::load(&file, spec, &NativeConfig { tier: Tier::best(), ..config }, &mut |_, _| {}).unwrap()
+    NativeNetwork::load(&file, spec, &config, &mut |_, _| {}).unwrap()
+}
+
+/// The same on each instruction set of this processor.
+pub(super) fn on_every_tier(config: NativeConfig) -> impl Iterator<Item = NativeConfig> {
+    Tier::available().into_iter().map(move |tier| NativeConfig { tier, ..config })
+}
+
+/// Each model on each instruction set.
+fn models_on_every_tier() -> impl Iterator<Item = (RandomModel, NativeConfig)> {
+    models().into_iter().flat_map(|model| on_every_tier(CONFIG).map(move |config| (model.clone(), config)))
 }
 
 fn prompt(length: u32) -> Vec<u32> {
@@ -65,13 +75,14 @@ fn models() -> Vec<RandomModel> {
 fn a_prompt_gives_the_same_whole_in_chunks_and_token_by_token() {
     let pages: Vec<PageId> = (0..12).rev().collect();
     let tokens = prompt(150);
-    for model in models() {
-        let mut network = load(&model, CONFIG);
+    for (model, config) in models_on_every_tier() {
+        let mut network = load(&model, config);
         let whole = run(&mut network, &pages, 0, &tokens, 150);
         assert_eq!(whole.len(), 150 * 262);
         assert!(whole.iter().all(|logit| logit.is_finite()));
         for portion in [1, 16, 37] {
-            assert!(run(&mut network, &pages, 0, &tokens, portion) == whole, "{:?} {portion}", model.family);
+            let parts = run(&mut network, &pages, 0, &tokens, portion);
+            assert!(parts == whole, "{:?} {:?} {portion}", model.family, config.tier);
         }
     }
 }
@@ -80,17 +91,18 @@ fn a_prompt_gives_the_same_whole_in_chunks_and_token_by_token() {
 fn the_number_of_threads_changes_nothing() {
     let pages: Vec<PageId> = (0..12).collect();
     let tokens = prompt(70);
-    for model in models() {
-        let outcome = |threads| run(&mut load(&model, NativeConfig { threads, ..CONFIG }), &pages, 0, &tokens, 70);
+    for (model, config) in models_on_every_tier() {
+        let outcome = |threads| run(&mut load(&model, NativeConfig { threads, ..config }), &pages, 0, &tokens, 70);
         let one = outcome(1);
-        assert!(outcome(2) == one && outcome(3) == one, "{:?}", model.family);
+        assert!(outcome(2) == one && outcome(3) == one, "{:?} {:?}", model.family, config.tier);
     }
 }
 
 #[test]
 fn a_sequence_in_a_batch_gives_the_same_as_alone() {
-    for model in models() {
-        let mut network = load(&model, CONFIG);
+    for (model, config) in models_on_every_tier() {
+        let which = format!("{:?} {:?}", model.family, config.tier);
+        let mut network = load(&model, config);
         let pages: [Vec<PageId>; 3] = [vec![4, 0], vec![9, 3, 1, 7], vec![5, 6]];
         let tokens = [prompt(21), prompt(50)[3..].to_vec(), vec![261, 8, 8, 8]];
         let alone: Vec<Vec<f32>> = (0..3).map(|one| run(&mut network, &pages[one], 0, &tokens[one], 64)).collect();
@@ -107,26 +119,27 @@ fn a_sequence_in_a_batch_gives_the_same_as_alone() {
         let mut logits = Vec::new();
         network.step(&batch, &mut logits).unwrap();
         let last_of_second = &alone[1][46 * 262..];
-        assert!(logits == [last_of_second, &alone[2]].concat(), "{:?}", model.family);
+        assert!(logits == [last_of_second, &alone[2]].concat(), "{which}");
         // The first got no logits but its keys and values.
         let next = run(&mut network, &pages[0], 20, &tokens[0][20..], 1);
-        assert!(next == alone[0][20 * 262..], "{:?}", model.family);
+        assert!(next == alone[0][20 * 262..], "{which}");
     }
 }
 
 #[test]
 fn pages_of_a_common_beginning_and_copied_pages_give_the_same_as_fresh_ones() {
     let tokens = prompt(60);
-    for cache in [CacheKind::F16, CacheKind::Q8] {
-        let mut network = load(&model(Family::Qwen3, "q8_0"), NativeConfig { cache, ..CONFIG });
+    let kinds = [CacheKind::F16, CacheKind::Q8];
+    for config in kinds.into_iter().flat_map(|cache| on_every_tier(NativeConfig { cache, ..CONFIG })) {
+        let mut network = load(&model(Family::Qwen3, "q8_0"), config);
         let fresh = run(&mut network, &[0, 1, 2, 3], 0, &tokens, 60);
         // Two whole pages are shared, the third is copied and filled from its 11th token on.
         network.copy_page(2, 8);
         let reused = run(&mut network, &[0, 1, 8, 9], 42, &tokens[42..], 60);
-        assert!(reused == fresh[42 * 262..], "{cache:?}");
+        assert!(reused == fresh[42 * 262..], "{config:?}");
         // The one that was copied from is as it was.
         let last = run(&mut network, &[0, 1, 2, 3], 59, &tokens[59..], 1);
-        assert!(last == fresh[59 * 262..], "{cache:?}");
+        assert!(last == fresh[59 * 262..], "{config:?}");
     }
 }
 
