@@ -48,6 +48,11 @@ impl Diary {
         self.0.lock().unwrap().mishaps.push((steps, mishap));
     }
 
+    /// Lets everything that is planned and has not happened be.
+    pub(crate) fn forget_plans(&self) {
+        self.0.lock().unwrap().mishaps.clear();
+    }
+
     /// Whether the network is gone.
     pub(crate) fn is_dropped(&self) -> bool {
         self.0.lock().unwrap().dropped

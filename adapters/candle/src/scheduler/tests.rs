@@ -1,4 +1,8 @@
-use std::collections::BTreeMap;
+//! Schedulers on networks that compute digests; `native` has them on real ones.
+
+mod native;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use magpie_core::cancel::CancelToken;
@@ -18,7 +22,7 @@ const CONTEXT: usize = 4096;
 
 static TOKENIZER: LazyLock<Arc<Tokenizer>> = LazyLock::new(|| Arc::new(testmodel::tokenizer()));
 
-/// A scheduler on a fake network.
+/// A scheduler on a fake network; or on a real one, with a diary that stays empty.
 struct Bench {
     scheduler: Scheduler,
     diary: Diary,
@@ -185,8 +189,11 @@ enum Event {
     Mishap(Mishap),
 }
 
-fn event() -> impl Strategy<Value = Event> {
-    let asks = (0usize..60, 1usize..60, 0u32..4, 0usize..30, any::<bool>(), 0usize..4).prop_map(
+/// What people do.
+fn chatter() -> impl Strategy<Value = Event> {
+    // Some answers grow far beyond what was left over for them when they were admitted, so that they lose their pages.
+    let answer_tokens = prop_oneof![3 => 0usize..30, 1 => 60usize..120];
+    let asks = (0usize..60, 1usize..60, 0u32..4, answer_tokens, any::<bool>(), 0usize..4).prop_map(
         |(same, length, then, answer_tokens, warm, conversation)| {
             let prompt = (0..length).map(|place| if place < same { (place % 7) as u32 } else { 20 + then });
             let temperature = if warm { 1.0 } else { 0.0 };
@@ -199,16 +206,98 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<usize>().prop_map(Event::Cancel),
         1 => any::<usize>().prop_map(Event::Drop),
         6 => (1usize..8).prop_map(Event::Steps),
-        1 => prop_oneof![Just(Mishap::Fail), Just(Mishap::Noise)].prop_map(Event::Mishap),
     ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let mishap = prop_oneof![Just(Mishap::Fail), Just(Mishap::Noise)];
+    prop_oneof![16 => chatter(), 1 => mishap.prop_map(Event::Mishap)]
 }
 
 static CONVERSATIONS: LazyLock<Vec<ConversationId>> = LazyLock::new(|| (0..3).map(|_| ConversationId::new()).collect());
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+/// All that was asked, with the readers that nobody dropped.
+#[derive(Default)]
+struct Played {
+    readers: Vec<(Ask, Option<Reader>)>,
+    /// What is answered to each if nobody else asks anything, as far as it is known.
+    alone: BTreeMap<usize, (String, Completion)>,
+    cancelled: BTreeSet<usize>,
+    mishaps: bool,
+}
 
-    /// Whatever comes and goes beside it, an answer is the one that it would be alone, or it ended for a reason.
+impl Played {
+    fn play(bench: &mut Bench, events: Vec<Event>) -> Self {
+        let mut played = Self::default();
+        for event in events {
+            let count = played.readers.len();
+            match event {
+                Event::Ask(ask) => {
+                    let reader = bench.submit(&ask);
+                    played.readers.push((ask, Some(reader)));
+                }
+                Event::Steps(steps) => bench.steps(steps),
+                Event::Mishap(mishap) => {
+                    played.mishaps = true;
+                    bench.diary.plan(bench.diary.steps().len() + 1, mishap);
+                }
+                _ if count == 0 => {}
+                Event::Cancel(which) => {
+                    if let Some(reader) = &played.readers[which % count].1 {
+                        reader.stop.cancel();
+                        played.cancelled.insert(which % count);
+                    }
+                }
+                Event::Drop(which) => played.readers[which % count].1 = None,
+            }
+        }
+        bench.run();
+        bench.assert_nothing_is_held();
+        played
+    }
+
+    /// Every answer is the one that `solo` gives, or it ended for a reason.
+    fn check(
+        &mut self,
+        longest: usize,
+        solo: &mut dyn FnMut(&Ask) -> (String, Completion),
+    ) -> Result<(), TestCaseError> {
+        for (which, (ask, reader)) in self.readers.iter_mut().enumerate() {
+            let Some(reader) = reader else { continue };
+            let (text, end) = reader.read();
+            let end = end.expect("every answer ends");
+            if ask.prompt.len() >= longest {
+                prop_assert_eq!(end.unwrap_err().reason(), "rejected");
+                continue;
+            }
+            let alone = self.alone.entry(which).or_insert_with(|| solo(ask)).clone();
+            match end {
+                Ok(done) if done.finish == Finish::Cancelled => {
+                    prop_assert!(self.cancelled.contains(&which));
+                    prop_assert!(alone.0.starts_with(&text));
+                }
+                Ok(done) => prop_assert_eq!((text, done), alone),
+                Err(error) => {
+                    prop_assert!(self.mishaps && error.reason() == "interrupted", "{}", error);
+                    prop_assert!(alone.0.starts_with(&text));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The same questions once more, out of what all of that has left in the cache.
+    fn ask_again(self, bench: &mut Bench) -> Self {
+        let asks = self.readers.into_iter().map(|(ask, _)| Event::Ask(ask)).collect();
+        Self { alone: self.alone, ..Self::play(bench, asks) }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Whatever comes and goes beside it, an answer is the one that it would be alone, or it ended for a reason. And what
+    /// it leaves behind in the cache serves whoever asks next.
     #[test]
     fn answers_do_not_depend_on_what_else_is_going_on(
         pages in 2usize..16,
@@ -219,54 +308,10 @@ proptest! {
         let pace = Pace { alone: rows(alone), beside: rows(beside), ..pace(max_batch_size) };
         let mut bench = bench(pages, pace);
         let longest = pages * PAGE_TOKENS;
-        let mut readers: Vec<(Ask, Option<Reader>)> = Vec::new();
-        let mut mishaps = false;
-        let mut cancelled = BTreeMap::new();
-        for event in events {
-            let count = readers.len();
-            match event {
-                Event::Ask(ask) => {
-                    let reader = bench.submit(&ask);
-                    readers.push((ask, Some(reader)));
-                }
-                Event::Steps(steps) => bench.steps(steps),
-                Event::Mishap(mishap) => {
-                    mishaps = true;
-                    bench.diary.plan(bench.diary.steps().len() + 1, mishap);
-                }
-                _ if count == 0 => {}
-                Event::Cancel(which) => {
-                    if let Some(reader) = &readers[which % count].1 {
-                        reader.stop.cancel();
-                        cancelled.insert(which % count, ());
-                    }
-                }
-                Event::Drop(which) => readers[which % count].1 = None,
-            }
-        }
-        bench.run();
-        bench.assert_nothing_is_held();
-        for (which, (ask, reader)) in readers.iter_mut().enumerate() {
-            let Some(reader) = reader else { continue };
-            let (text, end) = reader.read();
-            let end = end.expect("every answer ends");
-            if ask.prompt.len() >= longest {
-                prop_assert_eq!(end.unwrap_err().reason(), "rejected");
-                continue;
-            }
-            let alone = solo(ask, longest);
-            match end {
-                Ok(done) if done.finish == Finish::Cancelled => {
-                    prop_assert!(cancelled.contains_key(&which));
-                    prop_assert!(alone.0.starts_with(&text));
-                }
-                Ok(done) => prop_assert_eq!((text, done), alone),
-                Err(error) => {
-                    prop_assert!(mishaps && error.reason() == "interrupted", "{}", error);
-                    prop_assert!(alone.0.starts_with(&text));
-                }
-            }
-        }
+        let mut played = Played::play(&mut bench, events);
+        played.check(longest, &mut |ask| solo(ask, longest))?;
+        bench.diary.forget_plans();
+        played.ask_again(&mut bench).check(longest, &mut |ask| solo(ask, longest))?;
     }
 }
 
