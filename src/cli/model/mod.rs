@@ -37,7 +37,8 @@ struct Computing {
     /// Threads to compute with [default: model.local.threads; 0 means the physical cores].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Instruction set to compute with: portable, avx2, avx-vnni or avx512-vnni [default: the best there is].
+    /// Instruction set to compute with: portable, avx2, avx-vnni, avx512-vnni or neon-dotprod [default: the best
+    /// there is].
     #[arg(long, value_name = "NAME")]
     kernels: Option<String>,
 }

@@ -1,13 +1,15 @@
 //! Instruction sets, found at run time.
 
+#[cfg(target_arch = "aarch64")]
+use crate::simd::Neon;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512Vnni, AvxVnni};
 use crate::simd::{Portable, Simd, Task};
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 const AVAILABLE: &str = "a `Compute` is only made of available tiers";
 
-/// An instruction set that the kernels are written for, weakest first.
+/// An instruction set that the kernels are written for, weakest first within an architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tier {
     /// Plain Rust, for every processor.
@@ -18,10 +20,12 @@ pub enum Tier {
     AvxVnni,
     /// AVX-512 (F, BW, VL, DQ) with the 512-bit dot product of bytes.
     Avx512Vnni,
+    /// aarch64 with the dot product of bytes.
+    Neon,
 }
 
 impl Tier {
-    const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::AvxVnni, Self::Avx512Vnni];
+    const ALL: [Self; 5] = [Self::Portable, Self::Avx2, Self::AvxVnni, Self::Avx512Vnni, Self::Neon];
 
     /// What this processor has, weakest first; [`Tier::Portable`] always.
     #[must_use]
@@ -35,7 +39,7 @@ impl Tier {
         Self::ALL.into_iter().rev().find(|tier| tier.is_available()).unwrap_or(Self::Portable)
     }
 
-    /// `portable`, `avx2`, `avx-vnni`, `avx512-vnni`: in commands and logs.
+    /// `portable`, `avx2`, `avx-vnni`, `avx512-vnni`, `neon-dotprod`: in commands and logs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -43,22 +47,24 @@ impl Tier {
             Self::Avx2 => "avx2",
             Self::AvxVnni => "avx-vnni",
             Self::Avx512Vnni => "avx512-vnni",
+            Self::Neon => "neon-dotprod",
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
     fn is_available(self) -> bool {
         match self {
             Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
             Self::Avx2 => Avx2::new().is_some(),
+            #[cfg(target_arch = "x86_64")]
             Self::AvxVnni => AvxVnni::new().is_some(),
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => Avx512Vnni::new().is_some(),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => Neon::new().is_some(),
+            // Of another architecture.
+            _ => false,
         }
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn is_available(self) -> bool {
-        self == Self::Portable
     }
 
     /// Runs `task` with the instructions of this tier, which is available.
@@ -71,6 +77,8 @@ impl Tier {
             Self::AvxVnni => AvxVnni::new().expect(AVAILABLE).call(task),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => Avx512Vnni::new().expect(AVAILABLE).call(task),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => Neon::new().expect(AVAILABLE).call(task),
             _ => Portable.call(task),
         }
     }
@@ -83,6 +91,8 @@ impl Tier {
             Self::Avx2 | Self::AvxVnni => Avx2::new().expect(AVAILABLE).call(task),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => Avx512Vnni::new().expect(AVAILABLE).call(task),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => Neon::new().expect(AVAILABLE).call(task),
             _ => Portable.call(task),
         }
     }

@@ -8,6 +8,9 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "instructions that not every processor has")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+#[expect(unsafe_code, reason = "instructions that not every processor has")]
+mod neon;
 mod portable;
 mod prefetch;
 
@@ -15,11 +18,13 @@ mod prefetch;
 pub(crate) use avx2::{Avx2, AvxVnni};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512Vnni;
+#[cfg(target_arch = "aarch64")]
+pub(crate) use neon::Neon;
 pub(crate) use portable::Portable;
 pub(crate) use prefetch::prefetch;
 
 /// How far ahead weights are asked for: what is computed with in the time that memory takes to answer.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 const AHEAD_BYTES: usize = 6144;
 
 /// Work that is compiled once for each instruction set. `run` and all that it calls must be `#[inline(always)]`, or it

@@ -118,8 +118,10 @@ fn encoding_adds_half_a_code_of_error_a_value_at_most() {
 }
 
 #[test]
-fn vector_tiers_agree_to_the_bit() {
-    let tiers: Vec<Tier> = Tier::available().into_iter().filter(|tier| *tier != Tier::Portable).collect();
+fn tiers_with_fused_operations_agree_to_the_bit() {
+    // The plain one only has them where every processor does.
+    let fused = |tier: &Tier| *tier != Tier::Portable || cfg!(target_arch = "aarch64");
+    let tiers: Vec<Tier> = Tier::available().into_iter().filter(fused).collect();
     for format in Format::ALL {
         for &cols in columns_of(format) {
             let values = Random::new(9).values(13 * cols);
