@@ -2,7 +2,7 @@
 
 /// What the system may map as one page, so that walking through weights misses the TLB less.
 const HUGE_PAGE: usize = 2 << 20;
-const CACHE_LINE: usize = 64;
+pub(crate) const CACHE_LINE: usize = 64;
 
 /// Zeroed bytes that begin at a cache line, or at a huge page where there are many.
 pub(crate) struct AlignedBytes {
