@@ -48,13 +48,10 @@ pub(crate) struct Loaded {
     pub summary: ModelSummary,
 }
 
-/// The parts of a model that are read before its weights.
-struct Opened {
-    file: ModelFile,
-    spec: Spec,
+/// What turns text into tokens and back.
+struct Words {
     tokenizer: Tokenizer,
     template: ChatTemplate,
-    summary: ModelSummary,
 }
 
 /// Checks a model file without reading its weights: checksum, header, architecture, tokenizer and template.
@@ -62,23 +59,32 @@ struct Opened {
 /// # Errors
 /// Whatever would keep [`crate::CandleEngine`] from using it, but damaged tensors.
 pub fn inspect(config: &CandleConfig, clock: Arc<dyn Clock>) -> Result<ModelSummary, LoadError> {
-    open(config, clock, &Reporter::default()).map(|opened| opened.summary)
+    let (file, spec) = open(config, &Reporter::default())?;
+    Ok(summary(&file, &spec, config, &words(&file, config, clock)?))
 }
 
 /// Loads all of a model.
 pub(crate) fn load(order: &Order, fetcher: Option<&Fetcher>) -> Result<Loaded, LoadError> {
     let (config, reporter) =
         (&CandleConfig { path: fetched(order, fetcher)?, ..order.config().clone() }, order.reporter());
-    let Opened { file, spec, tokenizer, template, mut summary } = open(config, Arc::clone(&order.clock), reporter)?;
+    let (file, spec) = open(config, reporter)?;
     if order.arrival.stop.is_cancelled() {
         return Err(LoadError::Cancelled);
     }
+    let free = FreeMemory { promised: order.promised_bytes(), ..FreeMemory::now() };
+    // A vocabulary takes a good part of the time that the weights take, but one thread alone.
+    let (words, network) = std::thread::scope(|scope| {
+        let words = scope.spawn(|| words(&file, config, Arc::clone(&order.clock)));
+        let network = network(&file, spec.clone(), config, (reporter, free));
+        (words.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), network)
+    });
+    let (network, words) = (network?, words?);
+    let mut summary = summary(&file, &spec, config, &words);
     if let TokenizerKind { pre: Some(pre), pre_is_assumed: true, .. } = &summary.tokenizer {
         tracing::warn!(path = %config.path.display(), pre, "the file names no pre-tokenizer, so this one is assumed");
     }
-    let free = FreeMemory { promised: order.promised_bytes(), ..FreeMemory::now() };
-    let network = network(&file, spec, config, (reporter, free))?;
     summary.context_tokens = longest_sequence(&network.limits());
+    let Words { tokenizer, template } = words;
     let tokenizer = Arc::new(tokenizer);
     let grammars = Grammars::new(Arc::clone(&tokenizer));
     Ok(Loaded { network, tokenizer, grammars, template, summary })
@@ -151,28 +157,36 @@ fn network(
     }
 }
 
-fn open(config: &CandleConfig, clock: Arc<dyn Clock>, reporter: &Reporter) -> Result<Opened, LoadError> {
+fn open(config: &CandleConfig, reporter: &Reporter) -> Result<(ModelFile, Spec), LoadError> {
     if let Some(expected) = &config.sha256 {
         file::verify_checksum(&config.path, expected, reporter)?;
     }
     let file = ModelFile::open(&config.path)?;
     let spec = Spec::of(&file)?;
+    Ok((file, spec))
+}
+
+/// Of the model itself, unless the configuration names another place.
+fn words(file: &ModelFile, config: &CandleConfig, clock: Arc<dyn Clock>) -> Result<Words, LoadError> {
     let other = config.tokenizer.as_deref().map(ModelFile::open).transpose()?;
-    let vocabulary = other.as_ref().unwrap_or(&file);
+    let vocabulary = other.as_ref().unwrap_or(file);
     let tokenizer = Tokenizer::of(vocabulary)?;
     let template = ChatTemplate::load(vocabulary, config.chat_template.as_deref(), &tokenizer, clock)?;
+    Ok(Words { tokenizer, template })
+}
+
+fn summary(file: &ModelFile, spec: &Spec, config: &CandleConfig, words: &Words) -> ModelSummary {
     let file_name = || config.path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let parameters = file.tensors().map(|tensor| tensor.shape.iter().product::<usize>());
-    let summary = ModelSummary {
+    ModelSummary {
         name: file.text("general.name").map_or_else(file_name, str::to_owned),
         architecture: spec.architecture.to_owned(),
         context_tokens: spec.context_tokens.min(config.context_tokens),
-        vocabulary_size: tokenizer.vocabulary_size().min(spec.vocabulary),
-        tokenizer: tokenizer.kind().clone(),
-        template: template.origin(),
+        vocabulary_size: words.tokenizer.vocabulary_size().min(spec.vocabulary),
+        tokenizer: words.tokenizer.kind().clone(),
+        template: words.template.origin(),
         parameters: parameters.map(|count| u64::try_from(count).unwrap_or(u64::MAX)).sum(),
-    };
-    Ok(Opened { file, spec, tokenizer, template, summary })
+    }
 }
 
 #[cfg(test)]

@@ -200,8 +200,9 @@ async fn a_token_that_the_network_was_not_widened_for_costs_one_answer_only() {
 
 /// How a folder's template renders a short conversation, and where it comes from.
 fn rendered(folder: &Path) -> (TemplateOrigin, String) {
-    let Opened { template, .. } =
-        open(&CandleConfig::new(folder), Arc::new(SystemClock), &Reporter::default()).unwrap();
+    let config = CandleConfig::new(folder);
+    let (file, _) = open(&config, &Reporter::default()).unwrap();
+    let Words { template, .. } = words(&file, &config, Arc::new(SystemClock)).unwrap();
     let messages = [PromptMessage { role: Role::User, text: "hi".to_owned() }];
     let rendered = template.render(&messages).unwrap();
     let text = rendered.fragments().into_iter().map(|fragment| match fragment {
