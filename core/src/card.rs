@@ -21,7 +21,52 @@ pub struct Card {
     pub footer: Option<Footer>,
     /// In order; adapters leave them out where presses could not come back.
     pub buttons: Vec<Button>,
+    /// Questions that a person may ask by pressing, each on a line of its own; left out like buttons.
+    #[serde(default)]
+    pub questions: Vec<Button>,
+    /// Which of several versions of the answer this is.
+    #[serde(default)]
+    pub version: Option<Version>,
+    /// A question to the person, below everything else.
+    #[serde(default)]
+    pub form: Option<Form>,
     pub language: Language,
+}
+
+/// The place of one version of an answer among all; the buttons beside it turn to the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// From 1.
+    pub number: u32,
+    pub of: u32,
+}
+
+/// A short form: one choice and one line of text. A platform without forms shows the choices as buttons with the
+/// action [`Action::VoteReason`] and the choice's name as their argument.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Form {
+    /// The event whose answer the card shows; comes back in [`crate::event::Press`].
+    pub event: EventId,
+    pub title: String,
+    /// Comes back as the input [`Form::REASON`].
+    pub reasons: Vec<Reason>,
+    /// What the text field asks for; comes back as the input [`Form::COMMENT`].
+    pub comment: String,
+    pub submit: String,
+    pub close: String,
+}
+
+impl Form {
+    pub const REASON: &'static str = "reason";
+    pub const COMMENT: &'static str = "comment";
+}
+
+/// One choice of a form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Snake_case, as kept in `feedback`.
+    pub name: String,
+    pub label: String,
 }
 
 /// How far a card is. All but the first two are final.
@@ -79,6 +124,9 @@ pub struct Button {
     pub style: ButtonStyle,
     /// The event whose answer the card shows; comes back in [`crate::event::Press`].
     pub event: EventId,
+    /// Comes back as it is; at most 300 bytes.
+    #[serde(default)]
+    pub argument: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +144,25 @@ pub enum Language {
     #[default]
     Zh,
     En,
+}
+
+impl Default for Card {
+    /// An empty finished card, to be filled by whoever makes one.
+    fn default() -> Self {
+        Self {
+            title: String::new(),
+            state: CardState::Done,
+            text: String::new(),
+            reasoning: String::new(),
+            notice: None,
+            footer: None,
+            buttons: Vec::new(),
+            questions: Vec::new(),
+            version: None,
+            form: None,
+            language: Language::default(),
+        }
+    }
 }
 
 impl Language {

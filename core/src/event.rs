@@ -1,10 +1,13 @@
 //! What came in, in one shape for every platform.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::UnixMillis;
 use crate::ids::{BotId, CardId, ChatId, EventId, MessageId, ThreadId, UserId};
+use crate::task::Task;
 
 /// The chat platforms; Lark is Feishu's international twin with the same wire format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -40,13 +43,15 @@ pub struct Event {
     pub body: Body,
 }
 
-/// The four kinds of event.
+/// What happened, by kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Body {
     Message(Box<Message>),
     Action(Box<CardAction>),
     Lifecycle(Lifecycle),
+    /// Work that Magpie gave itself.
+    Task(Box<Task>),
     /// Verified, but nothing Magpie acts on (read receipts, contact events, unknown types). Kept with its type.
     Other {
         /// The platform's name of the type, such as `im.message.message_read_v1`.
@@ -62,7 +67,7 @@ impl Event {
             Body::Message(_) => "message",
             Body::Action(_) => "action",
             Body::Lifecycle(_) => "lifecycle",
-            Body::Other { .. } => "other",
+            Body::Task(_) | Body::Other { .. } => "other",
         }
     }
 
@@ -221,6 +226,9 @@ pub struct CardAction {
     pub card: Option<CardId>,
     /// What the button says it does, if it is one of ours: see [`crate::card::Button`].
     pub press: Option<Press>,
+    /// What a submitted form of ours holds, by the names in [`crate::card::Form`]; empty without one.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, String>,
     /// Everything the platform told of the component: value, option, form values, time zone.
     pub value: Value,
 }
@@ -231,38 +239,77 @@ pub struct Press {
     pub action: Action,
     /// The event whose answer the card shows.
     pub event: EventId,
+    /// What the action is about (a version's number, an engine's name, a question), as in
+    /// [`crate::card::Button::argument`]; empty where the action says it all.
+    #[serde(default)]
+    pub argument: String,
 }
 
 /// What a button of ours does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// End the running answer.
+    /// End the running answer. The argument names the event that is worked on, if it is not the card's own.
     Stop,
+    /// Answer the question once more, in the same card.
+    Regenerate,
+    /// The same by the engine that the argument names.
+    OtherEngine,
+    /// Show the version of the answer whose number is the argument.
+    ShowVersion,
     /// 👍
     VoteUp,
-    /// 👎
+    /// 👎; opens a form that asks why.
     VoteDown,
+    /// The form is filled in: its values are the inputs, or the reason is the argument.
+    VoteReason,
+    /// The form is closed without a reason; the vote stands.
+    CloseForm,
     /// Begin a new topic.
     NewTopic,
+    /// Ask the question that the argument holds.
+    Ask,
+    /// Run the command that the argument holds, such as `/status`.
+    Command,
 }
 
 impl Action {
+    const ALL: [Self; 11] = [
+        Self::Stop,
+        Self::Regenerate,
+        Self::OtherEngine,
+        Self::ShowVersion,
+        Self::VoteUp,
+        Self::VoteDown,
+        Self::VoteReason,
+        Self::CloseForm,
+        Self::NewTopic,
+        Self::Ask,
+        Self::Command,
+    ];
+
     /// The name carried in a button, and written to logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stop => "stop",
+            Self::Regenerate => "regenerate",
+            Self::OtherEngine => "other_engine",
+            Self::ShowVersion => "show_version",
             Self::VoteUp => "vote_up",
             Self::VoteDown => "vote_down",
+            Self::VoteReason => "vote_reason",
+            Self::CloseForm => "close_form",
             Self::NewTopic => "new_topic",
+            Self::Ask => "ask",
+            Self::Command => "command",
         }
     }
 
     /// The action of that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Stop, Self::VoteUp, Self::VoteDown, Self::NewTopic].into_iter().find(|action| action.as_str() == name)
+        Self::ALL.into_iter().find(|action| action.as_str() == name)
     }
 }
 

@@ -27,7 +27,9 @@ pub trait Inbox: Send + Sync {
     /// Leases up to `limit` events of a lane to `worker`, oldest first, and raises their attempt numbers.
     ///
     /// Claimable is what is `received`, `failed` with its time come, or `running` with its lease run out. On
-    /// [`Lane::Messages`] never an event whose scope has an older open one or a running one.
+    /// [`Lane::Messages`] never an event whose scope has an older open one or a running one. On [`Lane::Waiting`] just
+    /// the others: messages in `received` with older open ones in their scope, whose number has changed since it was
+    /// last noted with [`Outcome::Waits`].
     fn claim<'a>(
         &'a self,
         worker: &'a WorkerId,
@@ -62,6 +64,18 @@ pub trait Inbox: Send + Sync {
         cause: CancelCause,
     ) -> BoxFuture<'a, Result<Cancelled, StoreError>>;
 
+    /// The open events of a scope on [`Lane::Messages`], oldest first.
+    fn open_in_scope<'a>(
+        &'a self,
+        bot: &'a BotId,
+        scope: &'a ScopeKey,
+    ) -> BoxFuture<'a, Result<Vec<OpenEvent>, StoreError>>;
+
+    /// Makes later messages part of the claimed event: those of `events` that are still open and that nobody works on
+    /// end as `done`, reason `merged`. Gives everything that became part of it so far, oldest first; with no `events`
+    /// just that.
+    fn absorb<'a>(&'a self, fence: Fence, events: &'a [EventId]) -> BoxFuture<'a, Result<Vec<Event>, StoreError>>;
+
     /// Cancellations as they happen, from any process; [`Inbox::renew`] is the net below.
     fn cancellations(&self) -> broadcast::Receiver<EventId>;
 
@@ -94,15 +108,18 @@ pub enum Lane {
     Messages,
     /// Card actions and lifecycle events; no order among them.
     Control,
+    /// Not stored: messages whose turn has not come, claimed for a moment to show their place in the queue.
+    Waiting,
 }
 
 impl Lane {
-    /// `messages` or `control`, as in the table.
+    /// `messages` or `control`, as in the table; `waiting` in logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Messages => "messages",
             Self::Control => "control",
+            Self::Waiting => "waiting",
         }
     }
 }
@@ -121,6 +138,17 @@ pub struct Claim {
     pub scope: ScopeKey,
     pub trace: Option<String>,
     pub received_at: UnixMillis,
+    /// On [`Lane::Waiting`]: how many older open events its scope has. 0 on the other lanes.
+    pub ahead: u32,
+}
+
+/// An event that is not done.
+#[derive(Debug, Clone)]
+pub struct OpenEvent {
+    pub id: EventId,
+    pub event: Event,
+    pub running: bool,
+    pub received_at: UnixMillis,
 }
 
 /// Proof of a claim: a later attempt makes it void.
@@ -136,6 +164,8 @@ pub struct Fence {
 pub enum Outcome {
     /// Answered (`None`), or not to be answered, because (`not_mentioned`, `denied`, `cancelled`, …).
     Done(Option<String>),
+    /// Back to `received`, its turn has not come; that it has so many before it is noted.
+    Waits { ahead: u32 },
     /// To be tried again (`failed` in the table).
     Retry { at: UnixMillis, reason: String },
     /// Given up.
@@ -150,15 +180,18 @@ pub enum CancelCause {
     Stopped,
     /// The question was taken back.
     Recalled,
+    /// The same person asked something new, and the bot is set to answer that instead.
+    Interrupted,
 }
 
 impl CancelCause {
-    /// `cancelled` or `recalled`: the reason in the table.
+    /// `cancelled`, `recalled` or `interrupted`: the reason in the table.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
             Self::Stopped => "cancelled",
             Self::Recalled => "recalled",
+            Self::Interrupted => "interrupted",
         }
     }
 }

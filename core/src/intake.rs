@@ -22,7 +22,7 @@ pub fn entry(event: Event, bot: &BotSettings, now: UnixMillis, trace: Option<Str
 /// Why nothing is to be done about an event, if so.
 fn idle_reason(body: &Body) -> Option<&'static str> {
     match body {
-        Body::Message(_) | Body::Action(_) => None,
+        Body::Message(_) | Body::Action(_) | Body::Task(_) => None,
         Body::Lifecycle(Lifecycle::Recalled { .. } | Lifecycle::QuotaExhausted { .. }) => None,
         Body::Lifecycle(_) => Some("noted"),
         Body::Other { .. } => Some("unknown_type"),

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod budget;
 pub mod cancel;
 pub mod card;
 pub mod causes;
@@ -23,6 +24,7 @@ pub mod router;
 pub mod secret;
 pub mod settings;
 pub mod store;
+pub mod task;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 pub mod texts;

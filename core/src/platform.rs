@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::card::{Card, Language};
 use crate::clock::UnixMillis;
-use crate::event::{Event, Message, PlatformKind, ReplyTo};
+use crate::event::{Event, Message, PlatformKind, ReplyTo, Resource};
 use crate::ids::{CardId, EventId, MessageId};
 
 /// One bot on one platform.
 ///
-/// Object-safe. `open` and `ack` are pure: no I/O, no clock of their own. The four sending calls are made by one task
+/// Object-safe. `open` and `ack` are pure: no I/O, no clock of their own. The sending calls are made by one task
 /// at a time for one card, and each may be repeated after a crash with the [`CardRef`] that was saved last.
 pub trait Platform: Send + Sync {
     fn kind(&self) -> PlatformKind;
@@ -70,8 +71,47 @@ pub trait Platform: Send + Sync {
         at: &'a mut CardRef,
     ) -> BoxFuture<'a, Result<(), SendError>>;
 
+    /// Shows another finished card in place of a finished one: another version, an open form, other buttons. Parts of
+    /// a long answer that were sent as further messages stay as they are.
+    ///
+    /// # Errors
+    /// [`SendError::Unchangeable`] if the delivery's form can't be changed any more.
+    fn revise<'a>(
+        &'a self,
+        to: &'a ReplyTo,
+        card: &'a Card,
+        at: &'a mut CardRef,
+    ) -> BoxFuture<'a, Result<(), SendError>>;
+
+    /// Brings a finished card back to running, showing `card`; then `update` and `finish` work on it again.
+    ///
+    /// # Errors
+    /// [`SendError::Unchangeable`] if the delivery's form can't be changed any more.
+    fn reopen<'a>(
+        &'a self,
+        to: &'a ReplyTo,
+        card: &'a Card,
+        at: &'a mut CardRef,
+    ) -> BoxFuture<'a, Result<(), SendError>>;
+
+    /// Fetches what the event only points to and an answer needs: the quoted message's text and author, the messages
+    /// inside a forwarded one. Called for messages that are about to be answered. What can't be had stays as it was.
+    fn enrich<'a>(&'a self, message: &'a mut Message) -> BoxFuture<'a, Result<(), SendError>>;
+
+    /// Begins the download of something attached to a message.
+    fn fetch<'a>(&'a self, message: &'a Message, resource: &'a Resource) -> BoxFuture<'a, Result<Download, SendError>>;
+
     /// What the last calls to the platform taught, for `/health`.
     fn health(&self) -> Health;
+}
+
+/// A file on its way from the platform.
+pub struct Download {
+    /// Media type as the platform tells it, such as `application/pdf`; empty if it does not.
+    pub media_type: String,
+    /// Length as the platform announces it; the stream may be longer or shorter.
+    pub bytes: Option<u64>,
+    pub stream: BoxStream<'static, Result<Bytes, SendError>>,
 }
 
 /// A request exactly as it came.
@@ -254,6 +294,9 @@ pub enum SendError {
     /// The platform does not want this content.
     #[error("{call}: the content was rejected ({code})")]
     Content { call: &'static str, code: String },
+    /// What was sent is of a form that can't be changed any more.
+    #[error("{call}: this message can't be changed any more")]
+    Unchangeable { call: &'static str },
     /// A later operation of another process was accepted already; this one must stop.
     #[error("{call}: another process has taken this card over")]
     Superseded { call: &'static str },
@@ -271,6 +314,7 @@ impl SendError {
             Self::Gone { .. } => "target_gone",
             Self::Refused { .. } => "platform_refused",
             Self::Content { .. } => "content_rejected",
+            Self::Unchangeable { .. } => "unchangeable",
             Self::Superseded { .. } => "superseded",
             Self::Protocol { .. } => "platform_protocol",
         }

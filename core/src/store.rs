@@ -1,20 +1,29 @@
 //! The store port: conversations, messages, deliveries, votes and what went wrong.
+//!
+//! It is one port in three parts: what every answer needs (here), what a person sees of past talk ([`Topics`]), and the
+//! several answers to one question ([`Versions`]).
+
+mod topics;
+mod versions;
 
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+pub use topics::{Admission, Allowance, Listening, Overheard, Summary, Topic, Topics};
+pub use versions::{StoredVersion, Versions};
+
 use crate::card::Card;
 use crate::clock::UnixMillis;
 use crate::engine::{Choice, Completion, Role};
-use crate::event::PlatformKind;
+use crate::event::{Event, PlatformKind};
 use crate::ids::{BotId, CardId, ChatId, ConversationId, DeliveryId, EventId, MessageId, ScopeKey, ThreadId, UserId};
 use crate::inbox::Fence;
 use crate::platform::CardRef;
 
 /// Everything a turn keeps. Writes that carry a [`Fence`] fail with [`StoreError::Fenced`] once the claim is lost.
-pub trait Store: Send + Sync {
+pub trait Store: Topics + Versions + Send + Sync {
     /// The current conversation of a scope, or a new one: when there is none, when it was ended, or when it has been
     /// idle longer than `idle`. Repeating it for the same event gives the same conversation.
     fn open_conversation(&self, fence: Fence, opening: Opening) -> BoxFuture<'_, Result<Conversation, StoreError>>;
@@ -44,7 +53,8 @@ pub trait Store: Send + Sync {
         card: Option<&'a CardId>,
     ) -> BoxFuture<'a, Result<Option<Delivery>, StoreError>>;
 
-    /// Inserts or replaces a delivery.
+    /// Inserts or replaces a delivery. It may be another event's than the fence's: a task works on the card of the
+    /// question that it is about.
     fn save_delivery<'a>(&'a self, fence: Fence, delivery: &'a Delivery) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Writes the answer, its usage and the final card into the delivery, in one transaction; once per event.
@@ -65,8 +75,8 @@ pub trait Store: Send + Sync {
     /// Adds a row to `bot_error_logs`: somebody did not get what they asked for.
     fn log_error<'a>(&'a self, row: &'a ErrorRow) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Who asked the question that an event carried, and where.
-    fn asker(&self, event: EventId) -> BoxFuture<'_, Result<Option<Asker>, StoreError>>;
+    /// An event as it was stored, whatever became of it.
+    fn event(&self, event: EventId) -> BoxFuture<'_, Result<Option<StoredEvent>, StoreError>>;
 
     /// A value that all instances share, such as a generated secret.
     fn setting<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
@@ -184,6 +194,9 @@ pub struct Vote {
     pub event: EventId,
     pub user: UserId,
     pub up: bool,
+    /// Why, by the name of a choice of the form; snake_case.
+    pub reason: Option<String>,
+    /// Why, in the person's own words.
     pub comment: Option<String>,
     pub now: UnixMillis,
 }
@@ -201,11 +214,13 @@ pub struct ErrorRow {
     pub now: UnixMillis,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asker {
-    pub bot: BotId,
-    pub user: UserId,
+/// An event with what it led to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredEvent {
+    pub event: Event,
     pub scope: ScopeKey,
+    /// The conversation that its question opened or joined.
+    pub conversation: Option<ConversationId>,
 }
 
 /// Why the store did not do it, by what the caller can do.

@@ -61,7 +61,7 @@ impl Turn {
             Body::Message(message) => self.message(&claim, &bot, *message, &cancel).await,
             Body::Action(action) => self.action(&claim, &bot, &action).await,
             Body::Lifecycle(lifecycle) => self.lifecycle(&claim, &lifecycle).await,
-            Body::Other { .. } => Ok(done("unknown_type")),
+            Body::Task(_) | Body::Other { .. } => Ok(done("unknown_type")),
         };
         let ended = match result {
             Ok(ended) => ended,
@@ -76,7 +76,7 @@ impl Turn {
         };
         match &ended {
             // Counted where it was settled.
-            Ended::Settled => {}
+            Ended::Settled | Ended::Settle(Outcome::Waits { .. }) => {}
             Ended::Settle(Outcome::Done(None)) => count(&claim, "answered"),
             Ended::Settle(Outcome::Done(Some(_))) => count(&claim, "ignored"),
             Ended::Settle(Outcome::Retry { .. } | Outcome::Dead { .. }) => count(&claim, "failed"),
@@ -99,7 +99,10 @@ impl Turn {
                 self.log_error(claim, failure.name(), &failure.to_string()).await;
                 done(failure.name())
             }
-            SendError::Refused { .. } | SendError::Content { .. } | SendError::Protocol { .. } => {
+            SendError::Refused { .. }
+            | SendError::Content { .. }
+            | SendError::Unchangeable { .. }
+            | SendError::Protocol { .. } => {
                 error!(error = failure as &dyn std::error::Error, "given up");
                 self.log_error(claim, failure.name(), &failure.to_string()).await;
                 dead(failure.name())
@@ -168,6 +171,8 @@ fn count(claim: &Claim, outcome: &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::engine::{Backlog, Engine, EngineKind};
     use crate::event::{Event, PlatformKind, tests::message};
@@ -175,7 +180,7 @@ mod tests {
     use crate::inbox::worker::tests::List;
     use crate::reply::tests::{Chat, Shelf};
     use crate::router::RouterSettings;
-    use crate::settings::{ChatSettings, ModelChoice};
+    use crate::settings::{ChatSettings, LanguageChoice, ModelChoice};
     use crate::testkit::ManualClock;
     use crate::testkit::engine::ScriptedEngine;
 
@@ -189,7 +194,9 @@ mod tests {
             enabled: true,
             system_prompt: String::new(),
             model: ModelChoice::Auto,
+            language: LanguageChoice::Auto,
             chat: ChatSettings::default(),
+            groups: BTreeMap::new(),
         };
         let turn = Turn {
             bots: HashMap::from([("it".into(), Arc::new(Bot { settings, platform: chat.clone() }))]),
@@ -206,7 +213,7 @@ mod tests {
             body: Body::Message(Box::new(message("why?"))),
         };
         let fence = Fence { event: EventId::new(), attempt: 1 };
-        let claim = Claim { fence, event, scope: "s".into(), trace: None, received_at: UnixMillis(0) };
+        let claim = Claim { fence, event, scope: "s".into(), trace: None, received_at: UnixMillis(0), ahead: 0 };
         assert_eq!(turn.handle(claim, Cancellation::default()).await.unwrap(), Ended::Settled);
         let notices = chat.notices.lock().unwrap();
         notices.clone()

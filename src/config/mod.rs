@@ -137,6 +137,7 @@ fn fill_patterns(root: &mut Node, schema: &Schema) {
                 table.insert("chat".to_owned(), chat.clone());
             }
             full.merge(std::mem::replace(bot, Node::new(Kind::Bool(false), Origin::Default)));
+            fill_groups(&mut full);
             *bot = full;
         }
     }
@@ -147,5 +148,18 @@ fn fill_patterns(root: &mut Node, schema: &Schema) {
             full.merge(std::mem::replace(cloud, Node::new(Kind::Bool(false), Origin::Default)));
             *cloud = full;
         }
+    }
+}
+
+/// Lays the section of every group on the bot's chat section.
+fn fill_groups(bot: &mut Node) {
+    let Some(chat) = bot.at("chat").cloned() else { return };
+    let Some(table) = bot.table_mut() else { return };
+    let none = || Node::new(Kind::Table(tree::Table::new()), Origin::Default);
+    let groups = table.entry("groups".to_owned()).or_insert_with(none).table_mut();
+    for group in groups.into_iter().flat_map(tree::Table::values_mut) {
+        let mut full = chat.clone();
+        full.merge(std::mem::replace(group, Node::new(Kind::Bool(false), Origin::Default)));
+        *group = full;
     }
 }

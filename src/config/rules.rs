@@ -79,6 +79,11 @@ const RULES: &[(&str, Rule)] = &[
     ("bots.*.chat.direct_policy", Rule::OneOf(&["open", "allowlist", "off"])),
     ("bots.*.chat.card_update_interval_ms", Rule::Integer(100, 60_000)),
     ("bots.*.chat.max_answer_age_minutes", Rule::Integer(0, 525_600)),
+    ("bots.*.chat.busy_policy", Rule::OneOf(&["queue", "merge", "interrupt"])),
+    ("bots.*.chat.debounce_ms", Rule::Integer(100, 60_000)),
+    ("bots.*.chat.group_context_messages", Rule::Integer(0, 100)),
+    ("bots.*.chat.follow_up_questions", Rule::Integer(0, 3)),
+    ("bots.*.language", Rule::OneOf(&["auto", "zh", "en"])),
     ("cards.folder", Rule::Folder),
     ("model.strategy", Rule::OneOf(&["local_first", "cloud_first", "local_only", "cloud_only"])),
     ("model.request_timeout_ms", Rule::Integer(100, 600_000)),
@@ -149,10 +154,17 @@ fn below(node: &Node, near: &Origin, path: &mut Vec<String>, problems: &mut Vec<
     }
 }
 
+/// The rule of a key; a group's keys follow those of the bot's chat section.
 fn rule_of(path: &[String]) -> Option<Rule> {
+    let key: Vec<&str> = match path {
+        [bots, bot, groups, _, rest @ ..] if bots == "bots" && groups == "groups" => {
+            [bots, bot, "chat"].into_iter().chain(rest.iter().map(String::as_str)).collect()
+        }
+        _ => path.iter().map(String::as_str).collect(),
+    };
     let fits = |pattern: &str| {
         let mut parts = pattern.split('.');
-        path.iter().all(|key| parts.next().is_some_and(|part| part == "*" || part == key)) && parts.next().is_none()
+        key.iter().all(|key| parts.next().is_some_and(|part| part == "*" || part == *key)) && parts.next().is_none()
     };
     RULES.iter().find(|(pattern, _)| fits(pattern)).map(|(_, rule)| *rule)
 }

@@ -61,6 +61,8 @@ impl Schema {
         match &node.kind {
             Kind::Table(_) if is_bots(path) => Some(Place::Known(self.bot())),
             Kind::Table(_) if is_bot(path) && key == "chat" => self.root.at("chat").map(Place::Known),
+            Kind::Table(_) if is_bot(path) && key == "groups" => self.root.at("bots").map(Place::Known),
+            Kind::Table(_) if is_groups(path) => self.root.at("chat").map(Place::Known),
             Kind::Table(table) => table.get(key).map(Place::Known),
             Kind::Array(items) if key.parse::<usize>().is_ok() => {
                 Some(items.iter().find(|item| item.table().is_some()).map_or(Place::Text, Place::Known))
@@ -89,7 +91,7 @@ impl Schema {
             _ => Vec::new(),
         };
         if is_bot(path) {
-            known.push("chat");
+            known.extend(["chat", "groups"]);
         }
         let nearest = known
             .iter()
@@ -157,4 +159,9 @@ pub(super) fn is_bots(path: &[String]) -> bool {
 
 fn is_bot(path: &[String]) -> bool {
     path.len() == 2 && path[0] == "bots"
+}
+
+/// `[bots.NAME.groups]`, where keys are chat ids.
+fn is_groups(path: &[String]) -> bool {
+    path.len() == 3 && path[0] == "bots" && path[2] == "groups"
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use magpie_core::event::PlatformKind;
 use magpie_core::secret::Secret;
-use magpie_core::settings::{DirectPolicy, GroupPolicy, SessionScope, Strategy};
+use magpie_core::settings::{BusyPolicy, DirectPolicy, GroupPolicy, LanguageChoice, SessionScope, Strategy};
 use serde::Deserialize;
 
 use super::size::ByteSize;
@@ -63,6 +63,7 @@ pub struct Bot {
     pub transport: Transport,
     pub system_prompt: String,
     pub model: String,
+    pub language: LanguageChoice,
     pub budget: Budget,
     pub base_url: String,
     pub app_id: String,
@@ -80,6 +81,8 @@ pub struct Bot {
     pub webhook_hosts: Vec<String>,
     pub card_callback_secret: Secret,
     pub chat: Chat,
+    /// By chat id, each filled up from `chat`.
+    pub groups: BTreeMap<String, Chat>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -95,7 +98,7 @@ pub struct Budget {
     pub calls_per_month: u64,
 }
 
-/// `[chat]`, and `[bots.NAME.chat]` after it was filled up from `[chat]`.
+/// `[chat]`; and `[bots.NAME.chat]` and `[bots.NAME.groups.CHAT]` after they were filled up.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Chat {
     pub session_scope: SessionScope,
@@ -108,6 +111,17 @@ pub struct Chat {
     pub admin_users: Vec<String>,
     pub card_update_interval_ms: u64,
     pub max_answer_age_minutes: u64,
+    pub answer_everyone: bool,
+    pub answer_replies: bool,
+    pub deny_reply: bool,
+    pub busy_policy: BusyPolicy,
+    pub debounce_ms: u64,
+    pub group_context_messages: u32,
+    pub summarise: bool,
+    pub follow_up_questions: u32,
+    pub welcome: bool,
+    pub welcome_questions: Vec<String>,
+    pub models: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -29,7 +29,13 @@ impl Bot {
                 "" | "auto" => ModelChoice::Auto,
                 name => ModelChoice::Named(name.to_owned()),
             },
+            language: self.language,
             chat: self.chat.settings(messages_per_minute),
+            groups: self
+                .groups
+                .iter()
+                .map(|(chat, settings)| (chat.clone(), settings.settings(messages_per_minute)))
+                .collect(),
         }
     }
 }
@@ -48,6 +54,17 @@ impl Chat {
             card_update_interval: Duration::from_millis(self.card_update_interval_ms),
             max_answer_age: Duration::from_secs(self.max_answer_age_minutes * 60),
             user_messages_per_minute,
+            answer_everyone: self.answer_everyone,
+            answer_replies: self.answer_replies,
+            deny_reply: self.deny_reply,
+            busy: self.busy_policy,
+            debounce: Duration::from_millis(self.debounce_ms),
+            group_context_messages: self.group_context_messages,
+            summarise: self.summarise,
+            follow_ups: self.follow_up_questions,
+            welcome: self.welcome,
+            welcome_questions: self.welcome_questions.clone(),
+            models: self.models.clone(),
         }
     }
 }

@@ -18,15 +18,15 @@ use magpie_core::cancel::CancelToken;
 use magpie_core::card::Card;
 use magpie_core::clock::{SystemClock, UnixMillis};
 use magpie_core::embedding::Embedder;
-use magpie_core::event::{Body, Event, Lifecycle, Message, PlatformKind, ReplyTo};
+use magpie_core::event::{Body, Event, Lifecycle, Message, PlatformKind, ReplyTo, Resource};
 use magpie_core::ids::{BotId, MessageId};
 use magpie_core::platform::{
-    AckBody, CardRef, DeliveryKey, Health, Inbound, Limits, Platform, RawRequest, Received, SendError, Toast,
+    AckBody, CardRef, DeliveryKey, Download, Health, Inbound, Limits, Platform, RawRequest, Received, SendError, Toast,
     WebhookError,
 };
 use magpie_core::router::{Router, RouterSettings};
 use magpie_core::secret::Secret;
-use magpie_core::settings::{BotSettings, ChatSettings, ModelChoice};
+use magpie_core::settings::{BotSettings, ChatSettings, LanguageChoice, ModelChoice};
 use magpie_core::turn::Bot;
 use magpie_store::{Database, StoreConfig};
 use serde_json::Value;
@@ -96,6 +96,22 @@ impl Platform for Scripted {
 
     fn finish<'a>(&'a self, _: &'a ReplyTo, _: &'a Card, _: &'a mut CardRef) -> BoxFuture<'a, Result<(), SendError>> {
         async { Ok(()) }.boxed()
+    }
+
+    fn revise<'a>(&'a self, _: &'a ReplyTo, _: &'a Card, _: &'a mut CardRef) -> BoxFuture<'a, Result<(), SendError>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn reopen<'a>(&'a self, _: &'a ReplyTo, _: &'a Card, _: &'a mut CardRef) -> BoxFuture<'a, Result<(), SendError>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn enrich<'a>(&'a self, _: &'a mut Message) -> BoxFuture<'a, Result<(), SendError>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn fetch<'a>(&'a self, _: &'a Message, _: &'a Resource) -> BoxFuture<'a, Result<Download, SendError>> {
+        async { Err(SendError::Protocol { call: "fetch", code: "not scripted".to_owned() }) }.boxed()
     }
 
     fn health(&self) -> Health {
@@ -220,7 +236,9 @@ fn settings(name: &str, enabled: bool) -> BotSettings {
         enabled,
         system_prompt: String::new(),
         model: ModelChoice::Auto,
+        language: LanguageChoice::Auto,
         chat: ChatSettings::default(),
+        groups: BTreeMap::new(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Pressed buttons: the card callback, over HTTP or as `data` of a Stream frame.
 //! Source: open.dingtalk.com "卡片回调", August 2026.
 
+use std::collections::BTreeMap;
+
 use magpie_core::clock::UnixMillis;
 use magpie_core::event::{Action, Body, CardAction, Event, PlatformKind, Press};
 use magpie_core::ids::{BotId, CardId, ChatId, EventId, UserId};
@@ -36,7 +38,7 @@ fn parse_button_id(id: &str) -> Option<(Press, HintRoom)> {
     let event: EventId = parts.next()?.parse().ok()?;
     // Without the closing delimiter the id may be cut short.
     let room = if parts.next()? == "hint" { HintRoom::Free } else { HintRoom::Taken };
-    Some((Press { action, event }, room))
+    Some((Press { action, event, argument: String::new() }, room))
 }
 
 /// A pressed button, and whether its card has room for an answer.
@@ -76,6 +78,7 @@ pub(crate) fn read(verified: &Verified<'_>, bot: &BotId) -> Result<Pressed, Webh
         message: None,
         card: Some(CardId::from(card)),
         press: meaning.as_ref().map(|(press, _)| press.clone()),
+        inputs: BTreeMap::new(),
         value: json!({
             "action_ids": ids,
             "form": params.get("form"),
@@ -119,7 +122,11 @@ mod tests {
     use crate::verify::trusted;
 
     fn press() -> Press {
-        Press { action: Action::VoteUp, event: "0190163d-8694-739b-aea5-966c26f8ad91".parse().unwrap() }
+        Press {
+            action: Action::VoteUp,
+            event: "0190163d-8694-739b-aea5-966c26f8ad91".parse().unwrap(),
+            argument: String::new(),
+        }
     }
 
     #[test]

@@ -189,7 +189,7 @@ fn button_view(button: &Button, making: Making) -> ButtonView {
             ButtonStyle::Primary => "blue",
             ButtonStyle::Danger => "red",
         },
-        id: button_id(&Press { action: button.action, event: button.event }, room),
+        id: button_id(&Press { action: button.action, event: button.event, argument: button.argument.clone() }, room),
         request: true,
     }
 }
@@ -219,11 +219,9 @@ fn sample() -> Card {
         title: "\"title\"".to_owned(),
         state: CardState::Done,
         text: "text\n\\".to_owned(),
-        reasoning: String::new(),
         notice: Some("notice".to_owned()),
-        footer: None,
-        buttons: Vec::new(),
         language: Language::Zh,
+        ..Card::default()
     }
 }
 

@@ -7,9 +7,9 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
 use magpie_core::card::Card;
 use magpie_core::clock::{Clock, UnixMillis};
-use magpie_core::event::{Message, PlatformKind, ReplyTo};
+use magpie_core::event::{Message, PlatformKind, ReplyTo, Resource};
 use magpie_core::platform::{
-    AckBody, CardRef, DeliveryKey, Health, Inbound, Limits, Platform, RawRequest, Received, SendError, Toast,
+    AckBody, CardRef, DeliveryKey, Download, Health, Inbound, Limits, Platform, RawRequest, Received, SendError, Toast,
     WebhookError,
 };
 use url::Url;
@@ -238,6 +238,36 @@ impl Platform for DingTalk {
         at: &'a mut CardRef,
     ) -> BoxFuture<'a, Result<(), SendError>> {
         async { Delivery::new(&self.courier, to, card, at).finish().await }.boxed()
+    }
+
+    fn revise<'a>(
+        &'a self,
+        _to: &'a ReplyTo,
+        _card: &'a Card,
+        _at: &'a mut CardRef,
+    ) -> BoxFuture<'a, Result<(), SendError>> {
+        Box::pin(async { Err(SendError::Unchangeable { call: "revise" }) })
+    }
+
+    fn reopen<'a>(
+        &'a self,
+        _to: &'a ReplyTo,
+        _card: &'a Card,
+        _at: &'a mut CardRef,
+    ) -> BoxFuture<'a, Result<(), SendError>> {
+        Box::pin(async { Err(SendError::Unchangeable { call: "reopen" }) })
+    }
+
+    fn enrich<'a>(&'a self, _message: &'a mut Message) -> BoxFuture<'a, Result<(), SendError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        _message: &'a Message,
+        _resource: &'a Resource,
+    ) -> BoxFuture<'a, Result<Download, SendError>> {
+        Box::pin(async { Err(SendError::Unchangeable { call: "fetch" }) })
     }
 
     fn health(&self) -> Health {

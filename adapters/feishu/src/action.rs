@@ -2,6 +2,8 @@
 //!
 //! Source: "Card interaction callback" (`card.action.trigger`) and its old form, checked May 2026.
 
+use std::collections::BTreeMap;
+
 use magpie_core::card::Button;
 use magpie_core::event::{Action, Body, CardAction, Press};
 use magpie_core::ids::{ChatId, MessageId, UserId};
@@ -28,6 +30,7 @@ pub(crate) fn read(envelope: &Envelope) -> Option<Body> {
         message: field::text(context, "open_message_id").map(MessageId::from),
         card: None,
         press: press(action.get("value").unwrap_or(&Value::Null)),
+        inputs: BTreeMap::new(),
         value: component(event, action, context),
     })))
 }
@@ -35,7 +38,8 @@ pub(crate) fn read(envelope: &Envelope) -> Option<Body> {
 /// What a button of ours carries: see [`button_value`].
 fn press(value: &Value) -> Option<Press> {
     let event = field::text(value, "e")?.parse().ok()?;
-    Some(Press { action: Action::parse(field::text(value, "a")?)?, event })
+    let argument = field::text(value, "x").unwrap_or_default().to_owned();
+    Some(Press { action: Action::parse(field::text(value, "a")?)?, event, argument })
 }
 
 /// What a button of ours is given to send back: its action under `a`, the event whose answer it belongs to under `e`.

@@ -194,9 +194,8 @@ fn samples() -> Vec<Card> {
         text: if state == CardState::Failed { String::new() } else { "text \\ with \"quotes\"\n".to_owned() },
         reasoning: "because".to_owned(),
         notice: state.is_final().then(|| "notice".to_owned()),
-        footer: None,
-        buttons: Vec::new(),
         language: Language::En,
+        ..Card::default()
     };
     states.map(sample).to_vec()
 }

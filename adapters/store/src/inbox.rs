@@ -10,8 +10,11 @@ mod wake;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use magpie_core::ids::{BotId, EventId, MessageId, WorkerId};
-use magpie_core::inbox::{Acceptance, CancelCause, Cancelled, Claim, Depth, Entry, Fence, Inbox, Lane, Outcome};
+use magpie_core::event::Event;
+use magpie_core::ids::{BotId, EventId, MessageId, ScopeKey, WorkerId};
+use magpie_core::inbox::{
+    Acceptance, CancelCause, Cancelled, Claim, Depth, Entry, Fence, Inbox, Lane, OpenEvent, Outcome,
+};
 use magpie_core::store::StoreError;
 use tokio::sync::broadcast;
 
@@ -107,6 +110,14 @@ impl Inbox for SqlInbox {
             self.tell(event, met);
             Ok(met)
         }))
+    }
+
+    fn open_in_scope<'a>(&'a self, _: &'a BotId, _: &'a ScopeKey) -> BoxFuture<'a, Result<Vec<OpenEvent>, StoreError>> {
+        Box::pin(async { Err(StoreError::Bug { doing: "open_in_scope", source: "missing".into() }) })
+    }
+
+    fn absorb<'a>(&'a self, _: Fence, _: &'a [EventId]) -> BoxFuture<'a, Result<Vec<Event>, StoreError>> {
+        Box::pin(async { Err(StoreError::Bug { doing: "absorb", source: "missing".into() }) })
     }
 
     fn cancellations(&self) -> broadcast::Receiver<EventId> {

@@ -6,6 +6,8 @@ mod deliveries;
 mod messages;
 mod records;
 mod tidy;
+mod topics;
+mod versions;
 
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use futures::future::BoxFuture;
 use magpie_core::ids::{BotId, CardId, ConversationId, EventId, MessageId, ScopeKey};
 use magpie_core::inbox::Fence;
 use magpie_core::store::{
-    Answer, Asker, Conversation, Delivery, ErrorRow, Opening, Question, Store, StoreError, StoredMessage, Vote,
+    Answer, Conversation, Delivery, ErrorRow, Opening, Question, Store, StoreError, StoredEvent, StoredMessage, Vote,
 };
 
 use crate::database::Database;
@@ -102,8 +104,8 @@ impl Store for SqlStore {
         Box::pin(bounded("storing an error", records::log_error(self.pools(), row)))
     }
 
-    fn asker(&self, event: EventId) -> Reply<'_, Option<Asker>> {
-        Box::pin(bounded("looking for who asked", records::asker(self.pools(), event)))
+    fn event(&self, event: EventId) -> Reply<'_, Option<StoredEvent>> {
+        Box::pin(bounded("reading an event", records::event(self.pools(), event)))
     }
 
     fn setting<'a>(&'a self, name: &'a str) -> Reply<'a, Option<String>> {

@@ -135,6 +135,7 @@ impl Draft {
             footer: state.is_final().then(|| self.footer()).flatten(),
             buttons: buttons(self.event, state, self.language),
             language: self.language,
+            ..Card::default()
         }
     }
 
@@ -183,11 +184,9 @@ pub fn fixed_card(event: EventId, question: &str, text: String, language: Langua
         title: title(question),
         state: CardState::Done,
         text,
-        reasoning: String::new(),
-        notice: None,
-        footer: None,
         buttons: vec![button(event, Action::NewTopic, Text::NewTopicButton.of(language), ButtonStyle::Default)],
         language,
+        ..Card::default()
     }
 }
 
@@ -204,7 +203,7 @@ fn buttons(event: EventId, state: CardState, language: Language) -> Vec<Button> 
 }
 
 fn button(event: EventId, action: Action, label: &str, style: ButtonStyle) -> Button {
-    Button { action, label: label.to_owned(), style, event }
+    Button { action, label: label.to_owned(), style, event, argument: String::new() }
 }
 
 fn title(question: &str) -> String {

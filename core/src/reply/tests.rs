@@ -11,10 +11,13 @@ use super::*;
 use crate::card::{CardState, Language};
 use crate::clock::UnixMillis;
 use crate::engine::{Backlog, Choice, Completion, Delta, EngineError, EngineInfo, EngineKind, Finish};
-use crate::event::{Message, PlatformKind, tests::message};
+use crate::event::{Message, PlatformKind, Resource, tests::message};
 use crate::ids::{CardId, ConversationId, EventId, MessageId, ScopeKey};
-use crate::platform::{AckBody, CardRef, Health, Inbound, Limits, RawRequest, Received, Toast, WebhookError};
-use crate::store::{Answer, Asker, Conversation, ErrorRow, Opening, Question, StoredMessage, Vote};
+use crate::platform::{AckBody, CardRef, Download, Health, Inbound, Limits, RawRequest, Received, Toast, WebhookError};
+use crate::store::{
+    Admission, Allowance, Answer, Conversation, ErrorRow, Listening, Opening, Overheard, Question, StoredEvent,
+    StoredMessage, StoredVersion, Summary, Topic, Topics, Versions, Vote,
+};
 
 struct StoppedClock;
 
@@ -132,6 +135,18 @@ impl Platform for Chat {
     fn finish<'a>(&'a self, _: &'a ReplyTo, c: &'a Card, at: &'a mut CardRef) -> BoxFuture<'a, Result<(), SendError>> {
         self.call("finish", c, at)
     }
+    fn revise<'a>(&'a self, _: &'a ReplyTo, c: &'a Card, at: &'a mut CardRef) -> BoxFuture<'a, Result<(), SendError>> {
+        self.call("revise", c, at)
+    }
+    fn reopen<'a>(&'a self, _: &'a ReplyTo, c: &'a Card, at: &'a mut CardRef) -> BoxFuture<'a, Result<(), SendError>> {
+        self.call("reopen", c, at)
+    }
+    fn enrich<'a>(&'a self, _: &'a mut Message) -> BoxFuture<'a, Result<(), SendError>> {
+        ready(Ok(())).boxed()
+    }
+    fn fetch<'a>(&'a self, _: &'a Message, _: &'a Resource) -> BoxFuture<'a, Result<Download, SendError>> {
+        ready(Err(SendError::Protocol { call: "fetch", code: "not used here".into() })).boxed()
+    }
     fn health(&self) -> Health {
         Health::Ok
     }
@@ -192,7 +207,7 @@ impl Store for Shelf {
     fn log_error<'a>(&'a self, _: &'a ErrorRow) -> BoxFuture<'a, Result<(), StoreError>> {
         unused()
     }
-    fn asker(&self, _: EventId) -> BoxFuture<'_, Result<Option<Asker>, StoreError>> {
+    fn event(&self, _: EventId) -> BoxFuture<'_, Result<Option<StoredEvent>, StoreError>> {
         unused()
     }
     fn setting<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
@@ -205,6 +220,67 @@ impl Store for Shelf {
         unused()
     }
     fn tidy(&self, _: Duration, _: Duration) -> BoxFuture<'_, Result<(), StoreError>> {
+        unused()
+    }
+}
+
+impl Topics for Shelf {
+    fn topics<'a>(&'a self, _: &'a BotId, _: &'a ScopeKey, _: u32) -> BoxFuture<'a, Result<Vec<Topic>, StoreError>> {
+        unused()
+    }
+    fn resume<'a>(
+        &'a self,
+        _: &'a BotId,
+        _: &'a ScopeKey,
+        _: ConversationId,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        unused()
+    }
+    fn summary(&self, _: ConversationId) -> BoxFuture<'_, Result<Option<Summary>, StoreError>> {
+        ready(Ok(None)).boxed()
+    }
+    fn save_summary<'a>(
+        &'a self,
+        _: Fence,
+        _: ConversationId,
+        _: &'a Summary,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        unused()
+    }
+    fn overheard<'a>(&'a self, _: &'a Listening) -> BoxFuture<'a, Result<Vec<Overheard>, StoreError>> {
+        ready(Ok(Vec::new())).boxed()
+    }
+    fn choice<'a>(&'a self, _: &'a BotId, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        ready(Ok(None)).boxed()
+    }
+    fn choose<'a>(
+        &'a self,
+        _: &'a BotId,
+        _: &'a str,
+        _: &'a str,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        unused()
+    }
+    fn admit<'a>(&'a self, _: Fence, _: &'a Allowance) -> BoxFuture<'a, Result<Admission, StoreError>> {
+        ready(Ok(Admission::Allowed)).boxed()
+    }
+}
+
+impl Versions for Shelf {
+    fn versions(&self, _: EventId) -> BoxFuture<'_, Result<Vec<StoredVersion>, StoreError>> {
+        ready(Ok(Vec::new())).boxed()
+    }
+    fn record_version<'a>(&'a self, _: Fence, _: &'a Answer) -> BoxFuture<'a, Result<u32, StoreError>> {
+        unused()
+    }
+    fn choose_version<'a>(
+        &'a self,
+        _: Fence,
+        _: EventId,
+        _: u32,
+        _: &'a Card,
+    ) -> BoxFuture<'a, Result<Option<Delivery>, StoreError>> {
         unused()
     }
 }

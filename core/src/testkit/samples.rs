@@ -1,5 +1,7 @@
 //! Events, cards and answers as they might be.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use crate::card::{Card, CardState, Language};
@@ -55,6 +57,7 @@ pub fn action_event(platform_event_id: &str) -> Event {
         message: None,
         card: Some("card_1".into()),
         press: None,
+        inputs: BTreeMap::new(),
         value: json!({ "option": "a" }),
     };
     event(platform_event_id, Body::Action(Box::new(action)))
@@ -86,16 +89,7 @@ pub fn message_entry(name: &str, scope: &str, received_at: UnixMillis) -> Entry 
 /// A card in full.
 #[must_use]
 pub fn card(state: CardState, text: &str) -> Card {
-    Card {
-        title: "question".to_owned(),
-        state,
-        text: text.to_owned(),
-        reasoning: String::new(),
-        notice: None,
-        footer: None,
-        buttons: Vec::new(),
-        language: Language::En,
-    }
+    Card { title: "question".to_owned(), state, text: text.to_owned(), language: Language::En, ..Card::default() }
 }
 
 /// A delivery of an event's answer that is on show.

@@ -35,7 +35,7 @@ macro_rules! store_contract {
             a_vote_replaces_the_former_one,
             a_vote_needs_an_answer_of_that_bot,
             errors_are_kept,
-            the_asker_is_who_wrote_or_pressed,
+            an_event_is_given_as_it_came_with_its_conversation,
             a_setting_is_set_once,
             tidying_forgets_old_ids_only,
             tidying_removes_old_history_and_no_open_event,
@@ -250,7 +250,7 @@ pub async fn a_late_worker_writes_nothing(fixture: &Fixture) {
 }
 
 fn vote_on(event: EventId, user: &str, up: bool, fixture: &Fixture) -> Vote {
-    Vote { bot: BOT.into(), event, user: user.into(), up, comment: None, now: fixture.now() }
+    Vote { bot: BOT.into(), event, user: user.into(), up, reason: None, comment: None, now: fixture.now() }
 }
 
 pub async fn a_vote_replaces_the_former_one(fixture: &Fixture) {
@@ -280,15 +280,14 @@ pub async fn errors_are_kept(fixture: &Fixture) {
     fixture.store.log_error(&row).await.unwrap();
 }
 
-pub async fn the_asker_is_who_wrote_or_pressed(fixture: &Fixture) {
-    let message = fixture.message("a", "s").await;
+pub async fn an_event_is_given_as_it_came_with_its_conversation(fixture: &Fixture) {
     let press = entry(action_event("press"), "p", fixture.now());
     fixture.accept(press.clone()).await;
-    for (event, scope) in [(message.id, "s"), (press.id, "p")] {
-        let asker = fixture.store.asker(event).await.unwrap().unwrap();
-        assert_eq!((asker.bot, asker.user, asker.scope), (BOT.into(), USER.into(), scope.into()));
-    }
-    assert_eq!(fixture.store.asker(EventId::new()).await.unwrap(), None);
+    let stored = fixture.store.event(press.id).await.unwrap().unwrap();
+    assert_eq!((stored.event, stored.scope, stored.conversation), (press.event, "p".into(), None));
+    let (event, conversation) = turn(fixture, "a", "s").await;
+    assert_eq!(fixture.store.event(event).await.unwrap().unwrap().conversation, Some(conversation));
+    assert_eq!(fixture.store.event(EventId::new()).await.unwrap(), None);
 }
 
 pub async fn a_setting_is_set_once(fixture: &Fixture) {
@@ -319,7 +318,7 @@ pub async fn tidying_removes_old_history_and_no_open_event(fixture: &Fixture) {
     let day = Duration::from_secs(86_400);
     fixture.store.tidy(day, Duration::from_secs(1800)).await.unwrap();
     assert!(fixture.store.history(conversation, EventId::new(), 10).await.unwrap().is_empty());
-    assert_eq!(fixture.store.asker(ended).await.unwrap(), None);
+    assert_eq!(fixture.store.event(ended).await.unwrap(), None);
     assert_eq!(fixture.store.delivery(ended, "answer").await.unwrap(), None);
     let claims = fixture.inbox.claim(&WorkerId::from("worker"), Lane::Messages, 10, LEASE).await.unwrap();
     assert_eq!(claims.iter().map(|claim| claim.fence.event).collect::<Vec<_>>(), [open.id]);

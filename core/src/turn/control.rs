@@ -2,13 +2,13 @@
 
 use tracing::info;
 
-use super::press::{Judgement, judge};
+use super::press::{Asker, Judgement, judge};
 use super::{Bot, Turn, done};
 use crate::event::{Action, CardAction, Lifecycle, Press};
 use crate::inbox::worker::Ended;
 use crate::inbox::{CancelCause, Claim, Outcome};
 use crate::reply::ReplyError;
-use crate::store::{Asker, Vote};
+use crate::store::Vote;
 
 impl Turn {
     /// Carries out a pressed button, if it may.
@@ -44,6 +44,7 @@ impl Turn {
                     event: press.event,
                     user: action.operator.clone(),
                     up: press.action == Action::VoteUp,
+                    reason: None,
                     comment: None,
                     now: self.now(),
                 };
@@ -51,6 +52,7 @@ impl Turn {
                     return Ok(done("no_answer"));
                 }
             }
+            _ => return Ok(done("unknown_action")),
         }
         Ok(Ended::Settle(Outcome::Done(None)))
     }

@@ -3,11 +3,47 @@
 //! What a button carries is not trusted by itself: the card must be one that this bot sent, for that event.
 
 use crate::card::Language;
-use crate::event::{Action, Body, CardAction, Event, Press};
+use crate::event::{Action, Body, CardAction, Event, Lifecycle, Press};
+use crate::ids::{BotId, EventId, ScopeKey, UserId};
 use crate::platform::Toast;
 use crate::settings::BotSettings;
-use crate::store::{Asker, Store, StoreError};
+use crate::store::{Store, StoreError};
+use crate::task::Task;
 use crate::texts::Text;
+
+/// Who asked the question that an event carried, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asker {
+    pub bot: BotId,
+    pub user: UserId,
+    pub scope: ScopeKey,
+}
+
+async fn asker(store: &dyn Store, event: EventId) -> Result<Option<Asker>, StoreError> {
+    let stored = store.event(event).await?;
+    Ok(stored.and_then(|stored| {
+        let user = who_asked(stored.event.body)?;
+        Some(Asker { bot: stored.event.bot, user, scope: stored.scope })
+    }))
+}
+
+fn who_asked(body: Body) -> Option<UserId> {
+    match body {
+        Body::Message(message) => Some(message.sender.id),
+        Body::Action(action) => Some(action.operator),
+        Body::Lifecycle(
+            Lifecycle::BotAdded { reply_to, .. }
+            | Lifecycle::DirectOpened { reply_to, .. }
+            | Lifecycle::Menu { reply_to, .. },
+        ) => reply_to.user,
+        Body::Task(task) => match *task {
+            Task::Regenerate { by, .. } => Some(by),
+            Task::Post { to, .. } => to.user,
+            Task::Summarise { .. } | Task::FollowUp { .. } => None,
+        },
+        Body::Lifecycle(_) | Body::Other { .. } => None,
+    }
+}
 
 /// What is to become of a press.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +67,7 @@ pub(super) async fn judge(
         return Ok((Judgement::UnknownCard, Language::default()));
     };
     let language = delivery.final_card.map(|card| card.language).unwrap_or_default();
-    let judgement = match store.asker(press.event).await? {
+    let judgement = match asker(store, press.event).await? {
         Some(asker) if asker.bot != bot.id => Judgement::UnknownCard,
         None => Judgement::UnknownCard,
         Some(asker) if may(press.action, action, &asker, bot) => Judgement::Allowed(asker),
@@ -55,6 +91,7 @@ pub async fn toast(store: &dyn Store, bot: &BotSettings, event: &Event) -> Resul
             Action::Stop => (Text::Stopping, true),
             Action::VoteUp | Action::VoteDown => (Text::ThanksForVote, true),
             Action::NewTopic => (Text::NewTopic, true),
+            _ => return Ok(None),
         },
     };
     Ok(Some(Toast { text: text.of(language).to_owned(), success, language }))
@@ -64,8 +101,6 @@ pub async fn toast(store: &dyn Store, bot: &BotSettings, event: &Event) -> Resul
 fn may(what: Action, action: &CardAction, asker: &Asker, bot: &BotSettings) -> bool {
     match what {
         Action::VoteUp | Action::VoteDown => true,
-        Action::Stop | Action::NewTopic => {
-            asker.user == action.operator || bot.chat.admin_users.contains(&action.operator.0)
-        }
+        _ => asker.user == action.operator || bot.chat.admin_users.contains(&action.operator.0),
     }
 }

@@ -9,8 +9,13 @@ use super::*;
 const EVENT: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
 
 fn card(state: CardState) -> Card {
-    let button =
-        |action, label: &str, style| Button { action, label: label.to_owned(), style, event: EVENT.parse().unwrap() };
+    let button = |action, label: &str, style| Button {
+        action,
+        label: label.to_owned(),
+        style,
+        event: EVENT.parse().unwrap(),
+        argument: String::new(),
+    };
     let buttons = if state.is_final() {
         vec![
             button(Action::VoteUp, "👍", ButtonStyle::Default),
@@ -41,6 +46,7 @@ fn card(state: CardState) -> Card {
         footer: state.is_final().then_some(footer),
         buttons,
         language: Language::Zh,
+        ..Card::default()
     }
 }
 

@@ -74,7 +74,10 @@ async fn a_pressed_button_comes_back_with_its_meaning() {
         panic!("the press was refused")
     };
     let Body::Action(action) = &received.event.body else { panic!("not a press") };
-    assert_eq!(action.press, Some(Press { action: Action::VoteUp, event: EVENT.parse().unwrap() }));
+    assert_eq!(
+        action.press,
+        Some(Press { action: Action::VoteUp, event: EVENT.parse().unwrap(), argument: String::new() })
+    );
     assert_eq!(action.card, at.card);
     let toast = Toast { text: "谢谢".to_owned(), success: true, language: Language::Zh };
     let answer: Value = serde_json::from_slice(&scene.bot.ack(&received, Some(&toast)).0).unwrap();

@@ -158,16 +158,7 @@ pub fn key() -> DeliveryKey {
 }
 
 fn card(state: CardState, text: &str) -> Card {
-    Card {
-        title: "谁值班？".to_owned(),
-        state,
-        text: text.to_owned(),
-        reasoning: String::new(),
-        notice: None,
-        footer: None,
-        buttons: Vec::new(),
-        language: Language::Zh,
-    }
+    Card { title: "谁值班？".to_owned(), state, text: text.to_owned(), language: Language::Zh, ..Card::default() }
 }
 
 pub fn thinking() -> Card {
@@ -180,6 +171,12 @@ pub fn streaming(text: &str) -> Card {
 
 pub fn done(text: &str) -> Card {
     let event: EventId = EVENT.parse().unwrap();
-    let button = Button { action: Action::VoteUp, label: "👍".to_owned(), style: ButtonStyle::Default, event };
+    let button = Button {
+        action: Action::VoteUp,
+        label: "👍".to_owned(),
+        style: ButtonStyle::Default,
+        event,
+        argument: String::new(),
+    };
     Card { buttons: vec![button], ..card(CardState::Done, text) }
 }

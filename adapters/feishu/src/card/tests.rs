@@ -7,7 +7,7 @@ use super::*;
 
 fn button(action: Action, label: &str, style: ButtonStyle) -> Button {
     let event: EventId = "0190a6b2-0000-7000-8000-000000000001".parse().expect("an id");
-    Button { action, label: label.to_owned(), style, event }
+    Button { action, label: label.to_owned(), style, event, argument: String::new() }
 }
 
 fn done() -> Card {
@@ -31,6 +31,7 @@ fn done() -> Card {
             button(Action::NewTopic, "新话题", ButtonStyle::Primary),
         ],
         language: Language::Zh,
+        ..Card::default()
     }
 }
 

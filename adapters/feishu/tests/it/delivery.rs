@@ -135,21 +135,13 @@ fn card(state: CardState, text: &str) -> Card {
         label: label.into(),
         style: ButtonStyle::Default,
         event: EventId::new(),
+        argument: String::new(),
     };
     let buttons = match state.is_final() {
         true => vec![button(Action::VoteUp, "👍"), button(Action::VoteDown, "👎")],
         false => vec![button(Action::Stop, "Stop")],
     };
-    Card {
-        title: "question".into(),
-        state,
-        text: text.into(),
-        reasoning: String::new(),
-        notice: None,
-        footer: None,
-        buttons,
-        language: Language::En,
-    }
+    Card { title: "question".into(), state, text: text.into(), buttons, language: Language::En, ..Card::default() }
 }
 
 fn thinking() -> Card {

@@ -91,7 +91,7 @@ fn press_of_an_own_button_is_understood() {
     let event = EventId::new();
     let received = receive(&press_event(event));
     let Body::Action(action) = received.event.body else { panic!("no action") };
-    assert_eq!(action.press, Some(Press { action: Action::VoteUp, event }));
+    assert_eq!(action.press, Some(Press { action: Action::VoteUp, event, argument: String::new() }));
 }
 
 #[test]

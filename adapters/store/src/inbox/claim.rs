@@ -72,6 +72,7 @@ pub(super) async fn claim(pools: &Pools, wanted: Wanted<'_>) -> Result<Vec<Claim
     let statement = match wanted.lane {
         Lane::Messages => CLAIM_MESSAGES,
         Lane::Control => CLAIM_CONTROL,
+        Lane::Waiting => return Ok(Vec::new()),
     };
     let mut session = pools.write(Excluding::Claims).await?;
     let args = args![wanted.worker, wanted.lease_until, wanted.now, wanted.limit];
@@ -106,6 +107,7 @@ fn read(row: ClaimedRow) -> Result<Claim, serde_json::Error> {
         scope: ScopeKey(row.scope),
         trace: row.trace,
         received_at: row.received_at.0,
+        ahead: 0,
     })
 }
 

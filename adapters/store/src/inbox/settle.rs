@@ -50,6 +50,7 @@ pub(crate) async fn end(
     let changed = match outcome {
         Outcome::Done(reason) => session.execute(CLOSE, args![event, attempt, "done", reason, now]).await?,
         Outcome::Dead { reason } => session.execute(CLOSE, args![event, attempt, "dead", reason, now]).await?,
+        Outcome::Waits { .. } => return Err(Failure::Refused("missing")),
         Outcome::Retry { at, reason } => session.execute(POSTPONE, args![event, attempt, reason, *at]).await?,
     };
     if changed == 0 {

@@ -1,9 +1,9 @@
-//! Votes, errors, settings, and who asked.
+//! Votes, errors, settings, and events as they came.
 
 use magpie_core::clock::UnixMillis;
-use magpie_core::event::{Body, Event, Lifecycle};
-use magpie_core::ids::{BotId, EventId, ScopeKey, UserId};
-use magpie_core::store::{Asker, ErrorRow, Vote};
+use magpie_core::event::Event;
+use magpie_core::ids::{ConversationId, EventId, ScopeKey};
+use magpie_core::store::{ErrorRow, StoredEvent, Vote};
 use sqlx::FromRow;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -49,31 +49,19 @@ pub(super) async fn log_error(pools: &Pools, row: &ErrorRow) -> Result<(), Failu
 
 #[derive(FromRow)]
 struct EventRow {
-    bot: String,
     scope: String,
+    conversation_id: Option<Id>,
     body: Json<Event>,
 }
 
-pub(super) async fn asker(pools: &Pools, event: EventId) -> Result<Option<Asker>, Failure> {
-    let statement = "SELECT bot, scope, body FROM events WHERE id = $1";
+pub(super) async fn event(pools: &Pools, event: EventId) -> Result<Option<StoredEvent>, Failure> {
+    let statement = "SELECT scope, conversation_id, body FROM events WHERE id = $1";
     let row: Option<EventRow> = pools.read().await?.optional(statement, args![event]).await?;
-    Ok(row.and_then(|row| {
-        let user = who_asked(row.body.0.body)?;
-        Some(Asker { bot: BotId(row.bot), user, scope: ScopeKey(row.scope) })
+    Ok(row.map(|row| StoredEvent {
+        event: row.body.0,
+        scope: ScopeKey(row.scope),
+        conversation: row.conversation_id.map(|id| ConversationId(id.0)),
     }))
-}
-
-fn who_asked(body: Body) -> Option<UserId> {
-    match body {
-        Body::Message(message) => Some(message.sender.id),
-        Body::Action(action) => Some(action.operator),
-        Body::Lifecycle(
-            Lifecycle::BotAdded { reply_to, .. }
-            | Lifecycle::DirectOpened { reply_to, .. }
-            | Lifecycle::Menu { reply_to, .. },
-        ) => reply_to.user,
-        Body::Lifecycle(_) | Body::Other { .. } => None,
-    }
 }
 
 pub(super) async fn setting(pools: &Pools, name: &str) -> Result<Option<String>, Failure> {

@@ -7,8 +7,8 @@ use tokio::sync::{Notify, broadcast};
 use super::*;
 use crate::clock::UnixMillis;
 use crate::event::{Body, Event, PlatformKind};
-use crate::ids::{BotId, MessageId};
-use crate::inbox::{Acceptance, Cancelled, Depth, Entry};
+use crate::ids::{BotId, MessageId, ScopeKey};
+use crate::inbox::{Acceptance, Cancelled, Depth, Entry, OpenEvent};
 
 /// An inbox with a fixed list of events on the message lane.
 pub(crate) struct List {
@@ -47,7 +47,7 @@ impl List {
             occurred_at: None,
             body: Body::Other { type_name: "test".into() },
         };
-        Claim { fence, event, scope: "s".into(), trace: None, received_at: UnixMillis(0) }
+        Claim { fence, event, scope: "s".into(), trace: None, received_at: UnixMillis(0), ahead: 0 }
     }
 }
 
@@ -95,6 +95,12 @@ impl Inbox for List {
         _: CancelCause,
     ) -> BoxFuture<'a, Result<Cancelled, StoreError>> {
         ready(Ok(Cancelled::Unknown)).boxed()
+    }
+    fn open_in_scope<'a>(&'a self, _: &'a BotId, _: &'a ScopeKey) -> BoxFuture<'a, Result<Vec<OpenEvent>, StoreError>> {
+        ready(Ok(Vec::new())).boxed()
+    }
+    fn absorb<'a>(&'a self, _: Fence, _: &'a [EventId]) -> BoxFuture<'a, Result<Vec<Event>, StoreError>> {
+        ready(Ok(Vec::new())).boxed()
     }
     fn cancellations(&self) -> broadcast::Receiver<EventId> {
         self.news.subscribe()
