@@ -112,7 +112,8 @@ fn opening(clock: &dyn Clock) -> Opening {
 }
 
 async fn vote(store: &dyn Store, event: EventId, up: bool, clock: &dyn Clock) {
-    let vote = Vote { bot: BOT.into(), event, user: "ou_ada".into(), up, comment: None, now: clock.now() };
+    let vote =
+        Vote { bot: BOT.into(), event, user: "ou_ada".into(), up, reason: None, comment: None, now: clock.now() };
     assert!(store.vote(&vote).await.expect("it is stored"));
 }
 
