@@ -160,8 +160,8 @@ impl Reply {
 }
 
 fn refused_card(card: Card) -> Card {
-    let notice = Some(Text::ContentRefused.of(card.language).to_owned());
-    let title = Text::ContentRefused.of(card.language).to_owned();
+    let title = Text::ContentRefused.of(card.language);
+    let notice = Some(title.clone());
     Card { title, state: CardState::Failed, text: String::new(), reasoning: String::new(), notice, ..card }
 }
 

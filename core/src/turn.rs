@@ -223,7 +223,7 @@ mod tests {
     async fn the_first_card_says_how_long_the_wait_will_be_and_the_last_does_not() {
         let wait = Some(Duration::from_secs(20));
         let shown = notices(Backlog { running: 4, waiting: 3, expected_wait: wait }).await;
-        let first = "Questions before yours: 3; about 20 s to wait.";
+        let first = "3 questions before yours; about 20 s to wait.";
         assert_eq!((shown[0].as_deref(), shown.last().unwrap()), (Some(first), &None));
         let shown = notices(Backlog::default()).await;
         assert!(shown.iter().all(Option::is_none), "nobody is before it: {shown:?}");

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use magpie_core::card::{ButtonStyle, Card, CardState, Language};
 use magpie_core::ids::BotId;
+use magpie_core::texts::Text;
 use minijinja::{Environment, context};
 use serde_json::Value;
 
@@ -57,11 +58,10 @@ pub(crate) fn pages(card: &Card) -> Vec<String> {
 
 /// What stands in the answer's place while there is none.
 pub(crate) fn waiting(card: &Card) -> String {
-    let thinking = match card.language {
-        Language::Zh => "正在思考…",
-        Language::En => "Thinking…",
-    };
-    safe(card.notice.as_deref().filter(|notice| !notice.is_empty()).unwrap_or(thinking))
+    match card.notice.as_deref() {
+        Some(notice) if !notice.is_empty() => safe(notice),
+        _ => safe(&Text::Thinking.of(card.language)),
+    }
 }
 
 /// The settings that end streaming, as the text that the call wants.
@@ -113,7 +113,7 @@ impl Cards {
             streaming => flow == Flow::Streaming,
             summary => summary(card),
             reasoning => if page.number == 1 { reasoning(card) } else { String::new() },
-            reasoning_title => reasoning_title(card.language),
+            reasoning_title => Text::ReasoningTitle.of(card.language),
             notice => safe_text(notice.unwrap_or_default()),
             footer => if last { card.footer.as_ref().map_or("", |footer| footer.line.as_str()) } else { "" },
             buttons => buttons(card),
@@ -163,13 +163,6 @@ fn reasoning(card: &Card) -> String {
     let kept: usize = card.reasoning.chars().rev().take_while(fits).map(char::len_utf8).sum();
     let tail = &card.reasoning[card.reasoning.len() - kept..];
     if kept < card.reasoning.len() { format!("[…] {tail}") } else { tail.to_owned() }
-}
-
-fn reasoning_title(language: Language) -> &'static str {
-    match language {
-        Language::Zh => "思考过程",
-        Language::En => "Reasoning",
-    }
 }
 
 fn buttons(card: &Card) -> Vec<minijinja::Value> {

@@ -131,7 +131,7 @@ impl Draft {
             state,
             text: self.text().to_owned(),
             reasoning: self.reasoning().to_owned(),
-            notice: notice.map(|text| text.of(self.language).to_owned()).or_else(|| self.notice_while(state)),
+            notice: notice.map(|text| text.of(self.language)).or_else(|| self.notice_while(state)),
             footer: state.is_final().then(|| self.footer()).flatten(),
             buttons: buttons(self.event, state, self.language),
             language: self.language,
@@ -155,15 +155,13 @@ impl Draft {
         };
         #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
         let seconds = took_ms as f64 / 1000.0;
-        let mut line = format!("{} · {} · {seconds:.1} s", kind.of(self.language), choice.engine.model);
+        let took = Text::Took.with(self.language, &[("seconds", format!("{seconds:.1}").into())]);
+        let mut parts = vec![kind.of(self.language), choice.engine.model.clone(), took];
         if completion_tokens > 0 {
-            line.push_str(&format!(" · {completion_tokens} tokens"));
+            parts.push(Text::Tokens.with(self.language, &[("count", completion_tokens.into())]));
         }
         if let Some(cause) = &fallback {
-            line.push_str(&match self.language {
-                Language::Zh => format!(" · 已切换（{cause}）"),
-                Language::En => format!(" · fell back ({cause})"),
-            });
+            parts.push(Text::FellBack.with(self.language, &[("cause", cause.as_str().into())]));
         }
         Some(Footer {
             engine: choice.engine.name.clone(),
@@ -172,7 +170,7 @@ impl Draft {
             fallback,
             took_ms,
             completion_tokens,
-            line,
+            line: parts.join(" · "),
         })
     }
 }
@@ -184,6 +182,9 @@ pub fn fixed_card(event: EventId, question: &str, text: String, language: Langua
         title: title(question),
         state: CardState::Done,
         text,
+        reasoning: String::new(),
+        notice: None,
+        footer: None,
         buttons: vec![button(event, Action::NewTopic, Text::NewTopicButton.of(language), ButtonStyle::Default)],
         language,
         ..Card::default()
@@ -202,8 +203,8 @@ fn buttons(event: EventId, state: CardState, language: Language) -> Vec<Button> 
     }
 }
 
-fn button(event: EventId, action: Action, label: &str, style: ButtonStyle) -> Button {
-    Button { action, label: label.to_owned(), style, event, argument: String::new() }
+fn button(event: EventId, action: Action, label: impl Into<String>, style: ButtonStyle) -> Button {
+    Button { action, label: label.into(), style, event, argument: String::new() }
 }
 
 fn title(question: &str) -> String {
@@ -214,4 +215,28 @@ fn title(question: &str) -> String {
         title.push('…');
     }
     title
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{EngineInfo, Fallback, Finish};
+
+    fn footer_line(language: Language, completion_tokens: u32) -> String {
+        let engine =
+            EngineInfo { name: "cloud".into(), kind: EngineKind::Cloud, model: "m".into(), context_tokens: None };
+        let fallback = Some(Fallback { from: "local".into(), reason: "overloaded".into() });
+        let mut draft = Draft::new(EventId(uuid::Uuid::nil()), "why?", language);
+        draft.apply(Delta::Engine(Choice { engine, fallback }));
+        draft.apply(Delta::Done(Completion { prompt_tokens: 9, completion_tokens, finish: Finish::Stop }));
+        draft.final_card(CardState::Done, None).footer.expect("an engine answered").line
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_small_print_is_in_the_language_of_the_card() {
+        assert_eq!(footer_line(Language::Zh, 42), "云端 · m · 0.0 s · 42 tokens · 已切换（local: overloaded）");
+        assert_eq!(footer_line(Language::En, 42), "cloud · m · 0.0 s · 42 tokens · fell back (local: overloaded)");
+        assert_eq!(footer_line(Language::En, 1), "cloud · m · 0.0 s · 1 token · fell back (local: overloaded)");
+        assert_eq!(footer_line(Language::En, 0), "cloud · m · 0.0 s · fell back (local: overloaded)");
+    }
 }

@@ -407,7 +407,7 @@ async fn whoever_has_to_wait_is_told_so_until_the_answer_begins() {
     assert_eq!(draft.opening_card().notice, None);
     let wait = Some(Duration::from_secs(20));
     draft.stand_behind(Backlog { running: 4, waiting: 3, expected_wait: wait });
-    let told = Some("Questions before yours: 3; about 20 s to wait.".to_owned());
+    let told = Some("3 questions before yours; about 20 s to wait.".to_owned());
     assert_eq!((draft.opening_card().notice, draft.running_card().notice), (told.clone(), told));
     assert_eq!(draft.final_card(CardState::Failed, None).notice, None);
 

@@ -75,7 +75,7 @@ impl Turn {
         language: Language,
     ) -> Result<Option<Fixed>, ReplyError> {
         let card = |text: String| fixed_card(claim.fence.event, &message.text, text, language);
-        let fixed = |text: Text, reason| Ok(Some(Fixed { card: card(text.of(language).to_owned()), reason }));
+        let fixed = |text: Text, reason| Ok(Some(Fixed { card: card(text.of(language)), reason }));
         if message.text.is_empty() {
             return fixed(if written(message) { Text::EmptyMessage } else { Text::UnreadableMessage }, Some("no_text"));
         }
@@ -302,7 +302,7 @@ impl Ending {
 
 fn failed_card(error: &EngineError, draft: &Draft, language: Language) -> Card {
     let sentence = if draft.text().is_empty() { engine_error(error, language) } else { Text::Interrupted.of(language) };
-    Card { notice: Some(sentence.to_owned()), ..draft.final_card(CardState::Failed, None) }
+    Card { notice: Some(sentence), ..draft.final_card(CardState::Failed, None) }
 }
 
 /// The reason in the events table that goes with a recorded final card.
@@ -322,7 +322,7 @@ fn written(message: &Message) -> bool {
 /// One line an engine: its name, its model, whether it works.
 fn status(engines: &[EngineState], language: Language) -> String {
     if engines.is_empty() {
-        return Text::NoEngine.of(language).to_owned();
+        return Text::NoEngine.of(language);
     }
     let line = |engine: &EngineState| {
         let word = match engine.health {

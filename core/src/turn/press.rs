@@ -94,7 +94,7 @@ pub async fn toast(store: &dyn Store, bot: &BotSettings, event: &Event) -> Resul
             _ => return Ok(None),
         },
     };
-    Ok(Some(Toast { text: text.of(language).to_owned(), success, language }))
+    Ok(Some(Toast { text: text.of(language), success, language }))
 }
 
 /// Stop and New topic belong to the asker and to administrators; anybody may vote.
