@@ -1,7 +1,9 @@
 //! Conversations: who shares one, when the bot speaks, what it is asked. Pure functions.
 
 pub mod command;
+pub mod follow_up;
 pub mod policy;
+pub mod summary;
 pub mod window;
 
 use crate::event::Message;

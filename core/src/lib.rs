@@ -18,6 +18,7 @@ pub mod event;
 pub mod ids;
 pub mod inbox;
 pub mod intake;
+pub mod links;
 pub mod platform;
 pub mod reply;
 pub mod router;

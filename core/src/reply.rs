@@ -4,18 +4,19 @@
 //! sent, where its numbering stands, and at last the finished card itself. Whoever takes the event over after a crash
 //! goes on from there with the same card.
 
+pub(crate) mod buttons;
 pub mod draft;
 mod pump;
 
 use std::sync::Arc;
 
 use metrics::counter;
-use tracing::{instrument, warn};
+use tracing::{debug, instrument, warn};
 
 use crate::card::{Card, CardState};
 use crate::clock::Clock;
 use crate::event::ReplyTo;
-use crate::ids::{BotId, DeliveryId};
+use crate::ids::{BotId, DeliveryId, EventId};
 use crate::inbox::Fence;
 use crate::platform::{DeliveryKey, Platform, SendError};
 use crate::store::{Delivery, DeliveryState, Store, StoreError};
@@ -35,6 +36,8 @@ pub struct Desk {
     pub clock: Arc<dyn Clock>,
     pub bot: BotId,
     pub fence: Fence,
+    /// The event whose answer it is; another one than the fence's for a task.
+    pub event: EventId,
     pub to: ReplyTo,
 }
 
@@ -52,6 +55,8 @@ pub struct Reply {
     desk: Desk,
     delivery: Delivery,
     saved_sequence: u64,
+    /// What is on show is not what this attempt began with.
+    outdated: bool,
 }
 
 impl Reply {
@@ -62,17 +67,74 @@ impl Reply {
     /// [`ReplyError`]; repeating it later is safe.
     #[instrument(name = "reply.begin", skip_all)]
     pub async fn begin(desk: Desk, card: &Card) -> Result<Self, ReplyError> {
-        let known = desk.store.delivery(desk.fence.event, ANSWER).await?;
+        let known = desk.store.delivery(desk.event, ANSWER).await?;
         let mut reply = match known {
             Some(delivery) => Self::resume(desk, delivery).await?,
             None => Self::prepare(desk, card).await?,
         };
-        if reply.delivery.state == DeliveryState::Prepared {
+        if reply.delivery.state != DeliveryState::Prepared {
+            reply.outdated = true;
+        } else {
             reply.desk.platform.start(&reply.desk.to, card, &mut reply.delivery.card).await?;
             reply.delivery.state = DeliveryState::Open;
             reply.save().await?;
         }
         Ok(reply)
+    }
+
+    /// The reply of a delivery as it is, for [`Reply::revise`].
+    #[must_use]
+    pub fn of(desk: Desk, delivery: Delivery) -> Self {
+        Self { desk, saved_sequence: delivery.card.sequence, delivery, outdated: false }
+    }
+
+    /// Brings a finished delivery back to running, for another answer in the same card.
+    ///
+    /// # Errors
+    /// [`ReplyError`]; with [`SendError::Unchangeable`] nothing has changed and the answer needs a card of its own.
+    #[instrument(name = "reply.reopen", skip_all)]
+    pub async fn reopen(desk: Desk, delivery: Delivery, card: &Card) -> Result<Self, ReplyError> {
+        let mut reply = Self::resume(desk, delivery).await?;
+        reply.desk.platform.reopen(&reply.desk.to, card, &mut reply.delivery.card).await?;
+        reply.delivery.state = DeliveryState::Open;
+        reply.save().await?;
+        Ok(reply)
+    }
+
+    /// Shows another card on a delivery that is on show, as long as it has no end. A failure is no reason to give up:
+    /// whatever comes next shows more.
+    ///
+    /// # Errors
+    /// [`ReplyError`] when going on makes no sense: the card is gone, or another worker has it.
+    pub async fn update(&mut self, card: &Card) -> Result<(), ReplyError> {
+        let shown = self.desk.platform.update(&self.desk.to, card, &mut self.delivery.card).await;
+        self.count(&shown);
+        self.save().await?;
+        match shown {
+            Err(error @ (SendError::Gone { .. } | SendError::Superseded { .. })) => Err(error.into()),
+            Err(error) => {
+                debug!(error = &error as &dyn std::error::Error, "card update left out");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Shows the recorded card of a delivery that was finished before, changed since.
+    ///
+    /// # Errors
+    /// [`SendError::Unchangeable`] among others.
+    pub async fn revise(&mut self) -> Result<(), ReplyError> {
+        let Some(card) = self.delivery.final_card.clone() else { return Ok(()) };
+        let shown = self.desk.platform.revise(&self.desk.to, &card, &mut self.delivery.card).await;
+        self.count(&shown);
+        Ok(shown?)
+    }
+
+    /// The delivery as it is.
+    #[must_use]
+    pub fn delivery(&self) -> &Delivery {
+        &self.delivery
     }
 
     /// Goes on with a known delivery, without showing anything yet.
@@ -81,17 +143,17 @@ impl Reply {
     /// [`ReplyError::Store`].
     pub async fn resume(desk: Desk, mut delivery: Delivery) -> Result<Self, ReplyError> {
         delivery.card.take_over();
-        let mut reply = Self { desk, delivery, saved_sequence: 0 };
+        let mut reply = Self { desk, delivery, saved_sequence: 0, outdated: false };
         reply.save().await?;
         Ok(reply)
     }
 
     async fn prepare(desk: Desk, card: &Card) -> Result<Self, ReplyError> {
-        let key = DeliveryKey { event: desk.fence.event, part: ANSWER.to_owned() };
+        let key = DeliveryKey { event: desk.event, part: ANSWER.to_owned() };
         let at = desk.platform.prepare(&desk.to, card, &key).await?;
         let delivery = Delivery {
             id: DeliveryId::new(),
-            event: desk.fence.event,
+            event: desk.event,
             bot: desk.bot.clone(),
             part: ANSWER.to_owned(),
             state: DeliveryState::Prepared,
@@ -99,7 +161,7 @@ impl Reply {
             final_card: None,
             updated_at: desk.clock.now(),
         };
-        let mut reply = Self { desk, delivery, saved_sequence: 0 };
+        let mut reply = Self { desk, delivery, saved_sequence: 0, outdated: false };
         reply.save().await?;
         Ok(reply)
     }

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 pub use topics::{Admission, Allowance, Listening, Overheard, Summary, Topic, Topics};
-pub use versions::{StoredVersion, Versions};
+pub use versions::{StoredVersion, VersionChoice, Versions};
 
 use crate::card::Card;
 use crate::clock::UnixMillis;
@@ -56,6 +56,16 @@ pub trait Store: Topics + Versions + Send + Sync {
     /// Inserts or replaces a delivery. It may be another event's than the fence's: a task works on the card of the
     /// question that it is about.
     fn save_delivery<'a>(&'a self, fence: Fence, delivery: &'a Delivery) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Replaces a final delivery, if nobody has changed it since it was read: it must still be final and have `sequence`
+    /// as its number. False, and nothing is changed, otherwise. So two who press on the same card do not undo each
+    /// other's numbering.
+    fn revise_delivery<'a>(
+        &'a self,
+        fence: Fence,
+        delivery: &'a Delivery,
+        sequence: u64,
+    ) -> BoxFuture<'a, Result<bool, StoreError>>;
 
     /// Writes the answer, its usage and the final card into the delivery, in one transaction; once per event.
     /// From then on a retry only delivers.

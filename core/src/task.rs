@@ -40,3 +40,14 @@ pub struct Post {
     /// Questions offered as buttons.
     pub questions: Vec<String>,
 }
+
+impl Task {
+    /// Who wanted it, if a person did.
+    #[must_use]
+    pub fn asked_by(&self) -> Option<&UserId> {
+        match self {
+            Self::Regenerate { by, .. } => Some(by),
+            Self::Summarise { .. } | Self::FollowUp { .. } | Self::Post { .. } => None,
+        }
+    }
+}

@@ -26,6 +26,18 @@ static EN: LazyLock<Bundle> = LazyLock::new(|| bundle("en", SOURCE_EN));
 pub enum Text {
     StopButton,
     NewTopicButton,
+    RegenerateButton,
+    /// With `engine`.
+    OtherEngineButton,
+    VoteFormTitle,
+    VoteFormComment,
+    VoteFormSubmit,
+    VoteFormClose,
+    ReasonWrong,
+    ReasonIncomplete,
+    ReasonOffTopic,
+    ReasonUnclear,
+    ReasonOther,
     /// In the answer's place until it begins.
     Thinking,
     ReasoningTitle,
@@ -33,12 +45,64 @@ pub enum Text {
     Stopping,
     NotYours,
     UnknownCard,
+    Regenerating,
+    StillAnswering,
+    PleaseSayWhy,
+    AskedForYou,
+    CommandSent,
+    OtherEngineGone,
 
     Help,
     NewTopic,
     EmptyMessage,
     UnreadableMessage,
     UnknownCommand,
+    /// With `command`, the nearest one.
+    UnknownCommandNear,
+    Denied,
+    AdminsOnly,
+    /// With `seconds`, a number.
+    TooManyMessages,
+    StoppedAnswers,
+    NothingToStop,
+    Paused,
+    Resumed,
+    IsPaused,
+    ModelChoice,
+    /// With `model`.
+    ModelChosen,
+    ModelAuto,
+    /// With `model`.
+    ModelUnknown,
+    HistoryTitle,
+    HistoryEmpty,
+    /// With `topic`.
+    HistoryResumed,
+    HistoryUnknown,
+    HistorySummary,
+    HistoryCurrent,
+    Untitled,
+    ExportEmpty,
+    /// With `link` and `hours`.
+    ExportLink,
+    ExportTitle,
+    /// With `name`, `user`, `chat`, `platform` and `role`.
+    WhoAmI,
+    Administrator,
+    Member,
+    /// With `running` and `waiting`, numbers.
+    StatusQueue,
+    WelcomeTitle,
+    Welcome,
+    WelcomeGroup,
+    HelpButton,
+    HelpNew,
+    HelpStop,
+    HelpStatus,
+    HelpModel,
+    HelpHistory,
+    HelpExport,
+    HelpWhoAmI,
 
     /// With `questions`, a number.
     Queue,
@@ -49,6 +113,7 @@ pub enum Text {
 
     Stopped,
     Recalled,
+    Overtaken,
     QuestionTooLong,
     NoEngine,
     EngineBusy,

@@ -1,8 +1,14 @@
 //! One claimed event from start to finish: the only place that joins policy, conversation, router and reply.
 
+mod ask;
+mod command;
 mod control;
+mod gather;
+mod lifecycle;
 mod message;
 pub mod press;
+mod task;
+mod wait;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +25,7 @@ use crate::event::Body;
 use crate::ids::BotId;
 use crate::inbox::worker::{Cancellation, Ended, Handler};
 use crate::inbox::{Claim, Fence, Inbox, Outcome};
+use crate::links::Links;
 use crate::platform::{Platform, SendError};
 use crate::reply::{Desk, ReplyError};
 use crate::router::Router;
@@ -43,6 +50,7 @@ pub struct Turn {
     pub inbox: Arc<dyn Inbox>,
     pub store: Arc<dyn Store>,
     pub router: Arc<Router>,
+    pub links: Arc<dyn Links>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -58,10 +66,13 @@ impl Turn {
             return Ok(dead("bot_missing"));
         };
         let result = match claim.event.body.clone() {
+            Body::Message(message) if claim.ahead > 0 => self.wait(&claim, &bot, *message).await,
+            _ if claim.ahead > 0 => Ok(Ended::Settle(Outcome::Waits { ahead: claim.ahead })),
             Body::Message(message) => self.message(&claim, &bot, *message, &cancel).await,
             Body::Action(action) => self.action(&claim, &bot, &action).await,
-            Body::Lifecycle(lifecycle) => self.lifecycle(&claim, &lifecycle).await,
-            Body::Task(_) | Body::Other { .. } => Ok(done("unknown_type")),
+            Body::Lifecycle(lifecycle) => self.lifecycle(&claim, &bot, &lifecycle).await,
+            Body::Task(task) => self.task(&claim, &bot, &task, &cancel).await,
+            Body::Other { .. } => Ok(done("unknown_type")),
         };
         let ended = match result {
             Ok(ended) => ended,
@@ -137,6 +148,7 @@ impl Turn {
             clock: self.clock.clone(),
             bot: bot.settings.id.clone(),
             fence: claim.fence,
+            event: claim.fence.event,
             to,
         }
     }
@@ -178,6 +190,7 @@ mod tests {
     use crate::event::{Event, PlatformKind, tests::message};
     use crate::ids::EventId;
     use crate::inbox::worker::tests::List;
+    use crate::links::NoLinks;
     use crate::reply::tests::{Chat, Shelf};
     use crate::router::RouterSettings;
     use crate::settings::{ChatSettings, LanguageChoice, ModelChoice};
@@ -202,6 +215,7 @@ mod tests {
             bots: HashMap::from([("it".into(), Arc::new(Bot { settings, platform: chat.clone() }))]),
             inbox: List::of(0),
             store: Arc::new(Shelf::default()),
+            links: Arc::new(NoLinks),
             router: Arc::new(Router::new(vec![engine as Arc<dyn Engine>], RouterSettings::default())),
             clock: Arc::new(ManualClock::default()),
         };

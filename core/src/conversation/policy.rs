@@ -10,9 +10,12 @@ pub enum Verdict {
     Answer,
     /// Kept and not answered, for this reason (snake_case, as in the events table).
     Ignore(&'static str),
+    /// It speaks to the bot, and whoever wrote it may not: reason `denied`.
+    Deny,
 }
 
-/// Judges a message whose addressee is known. `sent_at` is the platform's time of the message.
+/// Judges a message whose addressee is known, and of whose quote it is known whether it is the bot's own. `sent_at` is
+/// the platform's time of the message.
 #[must_use]
 pub fn judge(settings: &ChatSettings, message: &Message, sent_at: Option<UnixMillis>, now: UnixMillis) -> Verdict {
     if message.sender.is_bot {
@@ -33,19 +36,27 @@ fn direct(settings: &ChatSettings, message: &Message) -> Verdict {
     match settings.direct_policy {
         DirectPolicy::Open => Verdict::Answer,
         DirectPolicy::Allowlist if listed => Verdict::Answer,
-        DirectPolicy::Allowlist | DirectPolicy::Off => Verdict::Ignore("denied"),
+        DirectPolicy::Allowlist | DirectPolicy::Off => Verdict::Deny,
     }
 }
 
 fn group(settings: &ChatSettings, message: &Message) -> Verdict {
-    let mentioned = message.addressed == Addressed::Bot;
     let listed = settings.allow_chats.contains(&message.chat.id.0);
     match settings.group_policy {
-        GroupPolicy::Off => Verdict::Ignore("denied"),
         GroupPolicy::All => Verdict::Answer,
-        GroupPolicy::Mention | GroupPolicy::Allowlist if !mentioned => Verdict::Ignore("not_mentioned"),
-        GroupPolicy::Allowlist if !listed => Verdict::Ignore("denied"),
+        _ if !speaks_to_the_bot(settings, message) => Verdict::Ignore("not_mentioned"),
+        GroupPolicy::Off => Verdict::Deny,
+        GroupPolicy::Allowlist if !listed => Verdict::Deny,
         GroupPolicy::Mention | GroupPolicy::Allowlist => Verdict::Answer,
+    }
+}
+
+fn speaks_to_the_bot(settings: &ChatSettings, message: &Message) -> bool {
+    let quotes_the_bot = message.quote.as_ref().is_some_and(|quote| quote.from_bot);
+    match message.addressed {
+        Addressed::Bot => true,
+        Addressed::Everyone if settings.answer_everyone => true,
+        Addressed::Everyone | Addressed::NotBot | Addressed::Unknown => settings.answer_replies && quotes_the_bot,
     }
 }
 
@@ -54,6 +65,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::event::Quote;
     use crate::event::tests::message;
 
     fn group_message(addressed: Addressed) -> Message {
@@ -91,8 +103,8 @@ mod tests {
             direct_policy: DirectPolicy::Allowlist,
             ..ChatSettings::default()
         };
-        assert_eq!(verdict(&settings, &group_message(Addressed::Bot)), Verdict::Ignore("denied"));
-        assert_eq!(verdict(&settings, &message("hi")), Verdict::Ignore("denied"));
+        assert_eq!(verdict(&settings, &group_message(Addressed::Bot)), Verdict::Deny);
+        assert_eq!(verdict(&settings, &message("hi")), Verdict::Deny);
         let one = message("hi");
         let open = ChatSettings {
             allow_chats: vec![one.chat.id.0.clone()],
@@ -109,5 +121,27 @@ mod tests {
         let strict = ChatSettings { max_answer_age: Duration::from_secs(59), ..ChatSettings::default() };
         assert_eq!(verdict(&strict, &message("hi")), Verdict::Ignore("too_old"));
         assert_eq!(verdict(&ChatSettings::default(), &message("hi")), Verdict::Answer);
+    }
+
+    #[test]
+    fn everyone_and_replies_to_the_bot_count_only_where_configured() {
+        let mut reply = group_message(Addressed::NotBot);
+        reply.quote = Some(Quote { message_id: None, text: None, from_bot: true });
+        let mut to_a_person = reply.clone();
+        to_a_person.quote = Some(Quote { message_id: None, text: None, from_bot: false });
+        let everyone = group_message(Addressed::Everyone);
+        let generous = ChatSettings { answer_everyone: true, answer_replies: true, ..ChatSettings::default() };
+        for message in [&reply, &everyone] {
+            assert_eq!(verdict(&generous, message), Verdict::Answer);
+            assert_eq!(verdict(&ChatSettings::default(), message), Verdict::Ignore("not_mentioned"));
+        }
+        assert_eq!(verdict(&generous, &to_a_person), Verdict::Ignore("not_mentioned"));
+    }
+
+    #[test]
+    fn a_bot_that_is_off_in_groups_denies_only_who_speaks_to_it() {
+        let off = ChatSettings { group_policy: GroupPolicy::Off, ..ChatSettings::default() };
+        assert_eq!(verdict(&off, &group_message(Addressed::Bot)), Verdict::Deny);
+        assert_eq!(verdict(&off, &group_message(Addressed::NotBot)), Verdict::Ignore("not_mentioned"));
     }
 }

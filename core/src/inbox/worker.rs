@@ -67,12 +67,14 @@ pub struct WorkerSettings {
     pub messages: usize,
     /// Card actions and lifecycle events worked on at once.
     pub control: usize,
+    /// Messages whose place in the queue is shown at once.
+    pub waiting: usize,
 }
 
 impl Default for WorkerSettings {
     /// Another instance takes over within lease plus poll, under 30 s.
     fn default() -> Self {
-        Self { lease: Duration::from_secs(20), poll: Duration::from_secs(2), messages: 64, control: 16 }
+        Self { lease: Duration::from_secs(20), poll: Duration::from_secs(2), messages: 64, control: 16, waiting: 8 }
     }
 }
 
@@ -96,8 +98,9 @@ impl<H: Handler> Worker<H> {
         self.hand_back().await;
         let listener = tokio::spawn(self.clone().listen(stop.clone()));
         let messages = self.clone().lane(Lane::Messages, self.settings.messages, stop.clone(), grace);
-        let control = self.clone().lane(Lane::Control, self.settings.control, stop, grace);
-        futures::join!(messages, control);
+        let control = self.clone().lane(Lane::Control, self.settings.control, stop.clone(), grace);
+        let waiting = self.clone().lane(Lane::Waiting, self.settings.waiting, stop, grace);
+        futures::join!(messages, control, waiting);
         listener.abort();
         self.hand_back().await;
     }

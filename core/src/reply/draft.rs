@@ -2,9 +2,9 @@
 
 use tokio::time::Instant;
 
-use crate::card::{Button, ButtonStyle, Card, CardState, Footer, Language};
+use super::buttons::Buttons;
+use crate::card::{Button, Card, CardState, Footer, Language};
 use crate::engine::{Backlog, Choice, Completion, Delta, EngineKind};
-use crate::event::Action;
 use crate::ids::EventId;
 use crate::texts::{Text, in_line};
 
@@ -25,6 +25,10 @@ pub struct Draft {
     completion: Option<Completion>,
     /// What is said about the wait until an engine says something.
     waiting: Option<String>,
+    /// The event that is worked on, if it is not the one whose answer this is.
+    worker: Option<EventId>,
+    /// An engine that could have answered instead.
+    other_engine: Option<String>,
 }
 
 impl Draft {
@@ -42,7 +46,25 @@ impl Draft {
             choice: None,
             completion: None,
             waiting: None,
+            worker: None,
+            other_engine: None,
         }
+    }
+
+    /// The same for a task that works on the card of another event: `worker` is to be stopped, not that event.
+    #[must_use]
+    pub fn worked_on_by(self, worker: EventId) -> Self {
+        Self { worker: Some(worker), ..self }
+    }
+
+    /// Offers another engine on the finished card.
+    pub fn offer(&mut self, engine: Option<String>) {
+        self.other_engine = engine;
+    }
+
+    /// Notes how many questions of the same conversation come first, for the cards that are shown until then.
+    pub fn wait_for(&mut self, questions: u32) {
+        self.waiting = Some(Text::Queue.with(self.language, &[("questions", questions.into())]));
     }
 
     /// Notes what is before this answer, for the cards that are shown until it begins.
@@ -133,9 +155,18 @@ impl Draft {
             reasoning: self.reasoning().to_owned(),
             notice: notice.map(|text| text.of(self.language)).or_else(|| self.notice_while(state)),
             footer: state.is_final().then(|| self.footer()).flatten(),
-            buttons: buttons(self.event, state, self.language),
+            buttons: self.buttons(state),
             language: self.language,
             ..Card::default()
+        }
+    }
+
+    fn buttons(&self, state: CardState) -> Vec<Button> {
+        let buttons = Buttons { event: self.event, language: self.language };
+        if state.is_final() {
+            buttons.finished(!self.text().is_empty(), self.other_engine.as_deref())
+        } else {
+            buttons.running(self.worker)
         }
     }
 
@@ -178,33 +209,8 @@ impl Draft {
 /// A finished card with a fixed text, such as the answer to a command.
 #[must_use]
 pub fn fixed_card(event: EventId, question: &str, text: String, language: Language) -> Card {
-    Card {
-        title: title(question),
-        state: CardState::Done,
-        text,
-        reasoning: String::new(),
-        notice: None,
-        footer: None,
-        buttons: vec![button(event, Action::NewTopic, Text::NewTopicButton.of(language), ButtonStyle::Default)],
-        language,
-        ..Card::default()
-    }
-}
-
-fn buttons(event: EventId, state: CardState, language: Language) -> Vec<Button> {
-    if state.is_final() {
-        vec![
-            button(event, Action::VoteUp, "👍", ButtonStyle::Default),
-            button(event, Action::VoteDown, "👎", ButtonStyle::Default),
-            button(event, Action::NewTopic, Text::NewTopicButton.of(language), ButtonStyle::Default),
-        ]
-    } else {
-        vec![button(event, Action::Stop, Text::StopButton.of(language), ButtonStyle::Danger)]
-    }
-}
-
-fn button(event: EventId, action: Action, label: impl Into<String>, style: ButtonStyle) -> Button {
-    Button { action, label: label.into(), style, event, argument: String::new() }
+    let buttons = vec![Buttons { event, language }.new_topic()];
+    Card { title: title(question), text, buttons, language, ..Card::default() }
 }
 
 fn title(question: &str) -> String {

@@ -48,6 +48,7 @@ impl Reply {
     ) -> Result<End, ReplyError> {
         let mut in_flight: Option<BoxFuture<'static, Sent>> = None;
         let mut timing = Timing::new(pace);
+        timing.dirty = std::mem::take(&mut self.outdated);
         let end = loop {
             tokio::select! {
                 biased;

@@ -16,7 +16,7 @@ use crate::ids::{CardId, ConversationId, EventId, MessageId, ScopeKey};
 use crate::platform::{AckBody, CardRef, Download, Health, Inbound, Limits, RawRequest, Received, Toast, WebhookError};
 use crate::store::{
     Admission, Allowance, Answer, Conversation, ErrorRow, Listening, Opening, Overheard, Question, StoredEvent,
-    StoredMessage, StoredVersion, Summary, Topic, Topics, Versions, Vote,
+    StoredMessage, StoredVersion, Summary, Topic, Topics, VersionChoice, Versions, Vote,
 };
 
 struct StoppedClock;
@@ -190,6 +190,9 @@ impl Store for Shelf {
     ) -> BoxFuture<'a, Result<Option<Delivery>, StoreError>> {
         unused()
     }
+    fn revise_delivery<'a>(&'a self, _: Fence, _: &'a Delivery, _: u64) -> BoxFuture<'a, Result<bool, StoreError>> {
+        unused()
+    }
     fn record_answer<'a>(&'a self, fence: Fence, answer: &'a Answer) -> BoxFuture<'a, Result<(), StoreError>> {
         self.save_delivery(fence, &answer.delivery)
     }
@@ -271,16 +274,16 @@ impl Versions for Shelf {
     fn versions(&self, _: EventId) -> BoxFuture<'_, Result<Vec<StoredVersion>, StoreError>> {
         ready(Ok(Vec::new())).boxed()
     }
-    fn record_version<'a>(&'a self, _: Fence, _: &'a Answer) -> BoxFuture<'a, Result<u32, StoreError>> {
+    fn record_version<'a>(&'a self, _: Fence, _: EventId, _: &'a Answer) -> BoxFuture<'a, Result<u32, StoreError>> {
         unused()
     }
     fn choose_version<'a>(
         &'a self,
         _: Fence,
-        _: EventId,
-        _: u32,
-        _: &'a Card,
-    ) -> BoxFuture<'a, Result<Option<Delivery>, StoreError>> {
+        _: VersionChoice,
+        _: &'a Delivery,
+        _: u64,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
         unused()
     }
 }
@@ -292,6 +295,7 @@ fn desk(chat: &Arc<Chat>, shelf: &Arc<Shelf>) -> Desk {
         clock: Arc::new(StoppedClock),
         bot: "it".into(),
         fence: Fence { event: EventId(uuid::Uuid::nil()), attempt: 1 },
+        event: EventId(uuid::Uuid::nil()),
         to: message("hi").reply_to,
     }
 }
