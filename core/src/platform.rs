@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::card::{Card, Language};
 use crate::clock::UnixMillis;
 use crate::event::{Event, Message, PlatformKind, ReplyTo, Resource};
-use crate::ids::{CardId, EventId, MessageId};
+use crate::ids::{CardId, ChatId, EventId, MessageId, UserId};
 
 /// One bot on one platform.
 ///
@@ -101,8 +101,20 @@ pub trait Platform: Send + Sync {
     /// Begins the download of something attached to a message.
     fn fetch<'a>(&'a self, message: &'a Message, resource: &'a Resource) -> BoxFuture<'a, Result<Download, SendError>>;
 
+    /// Where something goes that nobody asked for.
+    fn address(&self, target: &Target) -> ReplyTo;
+
     /// What the last calls to the platform taught, for `/health`.
     fn health(&self) -> Health;
+}
+
+/// Whom something is sent to that nobody asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A group, or a direct chat by its id.
+    Chat(ChatId),
+    /// A person, in the direct chat with the bot.
+    User(UserId),
 }
 
 /// A file on its way from the platform.

@@ -133,6 +133,14 @@ pub enum Text {
     Tokens,
     /// With `cause`.
     FellBack,
+    CauseOverloaded,
+    CauseUnavailable,
+    CauseTimeout,
+    CauseInterrupted,
+    CauseBreakerOpen,
+    CauseRejected,
+    CauseMissing,
+    CauseMisconfigured,
 }
 
 impl Text {
@@ -172,6 +180,24 @@ fn bundle(language: &str, source: &str) -> Bundle {
     bundle.set_use_isolating(false);
     bundle.add_resource(resource).expect("a test finds no name twice");
     bundle
+}
+
+/// Why an engine of the strategy did not answer, in two or three words. `reason` is that of a
+/// [`crate::engine::Fallback`]; an unknown one stays as it is.
+#[must_use]
+pub fn fallback_cause(reason: &str, language: Language) -> String {
+    let text = match reason {
+        "overloaded" => Text::CauseOverloaded,
+        "unavailable" => Text::CauseUnavailable,
+        "timeout" => Text::CauseTimeout,
+        "interrupted" => Text::CauseInterrupted,
+        "breaker_open" => Text::CauseBreakerOpen,
+        "rejected" => Text::CauseRejected,
+        "missing" => Text::CauseMissing,
+        "misconfigured" => Text::CauseMisconfigured,
+        other => return other.to_owned(),
+    };
+    text.of(language)
 }
 
 /// The one sentence for a person whose question no engine could answer.

@@ -6,6 +6,7 @@ mod control;
 mod gather;
 mod lifecycle;
 mod message;
+mod post;
 pub mod press;
 mod task;
 mod wait;
@@ -31,6 +32,8 @@ use crate::reply::{Desk, ReplyError};
 use crate::router::Router;
 use crate::settings::BotSettings;
 use crate::store::{ErrorRow, Store, StoreError};
+
+pub use post::{Proactive, post};
 
 /// An event is given up after this many attempts: about two and a half hours of retries.
 pub const MAX_ATTEMPTS: u32 = 40;

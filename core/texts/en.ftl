@@ -135,3 +135,11 @@ tokens =
        *[other] { $count } tokens
     }
 fell-back = fell back ({ $cause })
+cause-overloaded = busy
+cause-unavailable = not available
+cause-timeout = too slow
+cause-interrupted = broke off
+cause-breaker-open = resting after failures
+cause-rejected = refused the question
+cause-missing = not set up
+cause-misconfigured = set up wrongly

@@ -21,6 +21,7 @@ use magpie_core::clock::{Clock, SystemClock};
 use magpie_core::embedding::Embedder;
 use magpie_core::ids::WorkerId;
 use magpie_core::inbox::worker::{Worker, WorkerSettings};
+use magpie_core::links::Links;
 use magpie_core::router::Router;
 use magpie_core::turn::{Bot, Turn};
 use magpie_store::Database;
@@ -30,6 +31,7 @@ use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::http::requests::Requests;
+use crate::http::transcript::SignedLinks;
 use crate::http::{self, Connections, Pages, Ports, Shared};
 use crate::ops::metrics;
 use backoff::Backoff;
@@ -205,6 +207,7 @@ fn shared(config: &Config, bots: BTreeMap<String, Arc<Bot>>, router: Arc<Router>
         embedder: None,
         admin_token: config.auth.admin_token.clone(),
         stores: OnceLock::new(),
+        links: Arc::new(SignedLinks::new(&config.server.public_url, Arc::clone(&clock))),
         clock,
         body: http::body::BodyLimits {
             max_bytes: config.server.max_body_bytes,
@@ -244,6 +247,9 @@ async fn work(
     let ports = Ports { inbox: database.inbox(), store: database.store() };
     // Set here and nowhere else.
     let _ = shared.stores.set(ports.clone());
+    if let Err(error) = shared.links.unlock(ports.store.as_ref()).await {
+        warn!(error = &error as &dyn std::error::Error, "conversations can't be exported until the next start");
+    }
     info!("ready");
     tokio::spawn(storage::tidy(Arc::clone(&ports.store), config.store.clone(), stop.clone()));
     let turn = Turn {
@@ -251,6 +257,7 @@ async fn work(
         inbox: Arc::clone(&ports.inbox),
         store: ports.store,
         router: Arc::clone(&shared.router),
+        links: Arc::clone(&shared.links) as Arc<dyn Links>,
         clock: Arc::clone(&shared.clock),
     };
     let grace = Duration::from_secs(config.server.shutdown_grace_seconds);

@@ -8,6 +8,7 @@ pub mod health;
 pub mod problem;
 pub mod requests;
 pub mod trace;
+pub mod transcript;
 pub mod webhook;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ use crate::ops::metrics::Scrape;
 use body::BodyLimits;
 use problem::Problem;
 use requests::Requests;
+use transcript::SignedLinks;
 
 /// What the handlers work with.
 pub struct Shared {
@@ -45,6 +47,7 @@ pub struct Shared {
     /// Empty until the database has been reached and migrated.
     pub stores: OnceLock<Ports>,
     pub clock: Arc<dyn Clock>,
+    pub links: Arc<SignedLinks>,
     pub body: BodyLimits,
     pub scrape: Scrape,
     pub requests: Requests,
@@ -91,6 +94,7 @@ pub fn public(listener: TcpListener, shared: &Arc<Shared>, how: Connections, pag
             .app_data(shared.clone())
             .configure(webhook::routes)
             .configure(embeddings::routes)
+            .configure(transcript::routes)
             .configure(health::routes)
             .configure(move |config| pages(config))
             .default_service(web::to(not_found))

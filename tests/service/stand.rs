@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use magpie::app::clients;
 use magpie::http::body::BodyLimits;
 use magpie::http::requests::Requests;
+use magpie::http::transcript::SignedLinks;
 use magpie::http::{self, Connections, Ports, Shared};
 use magpie::ops::metrics;
 use magpie_core::cancel::CancelToken;
@@ -181,6 +182,7 @@ impl Stand {
             embedder: plan.embedder,
             admin_token: Secret::new(plan.admin_token),
             stores: OnceLock::new(),
+            links: Arc::new(SignedLinks::new("", Arc::new(SystemClock))),
             clock: Arc::new(SystemClock),
             body: BodyLimits { max_bytes: plan.max_body_bytes, timeout: plan.body_timeout },
             scrape: metrics::install(),

@@ -6,7 +6,7 @@ use super::buttons::Buttons;
 use crate::card::{Button, Card, CardState, Footer, Language};
 use crate::engine::{Backlog, Choice, Completion, Delta, EngineKind};
 use crate::ids::EventId;
-use crate::texts::{Text, in_line};
+use crate::texts::{Text, fallback_cause, in_line};
 
 /// Longest title in characters; the rest of the question is in the chat anyway.
 const TITLE_CHARS: usize = 40;
@@ -191,7 +191,8 @@ impl Draft {
         if completion_tokens > 0 {
             parts.push(Text::Tokens.with(self.language, &[("count", completion_tokens.into())]));
         }
-        if let Some(cause) = &fallback {
+        if let Some(was) = &choice.fallback {
+            let cause = format!("{}: {}", was.from, fallback_cause(&was.reason, self.language));
             parts.push(Text::FellBack.with(self.language, &[("cause", cause.as_str().into())]));
         }
         Some(Footer {
@@ -240,9 +241,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_small_print_is_in_the_language_of_the_card() {
-        assert_eq!(footer_line(Language::Zh, 42), "云端 · m · 0.0 s · 42 tokens · 已切换（local: overloaded）");
-        assert_eq!(footer_line(Language::En, 42), "cloud · m · 0.0 s · 42 tokens · fell back (local: overloaded)");
-        assert_eq!(footer_line(Language::En, 1), "cloud · m · 0.0 s · 1 token · fell back (local: overloaded)");
-        assert_eq!(footer_line(Language::En, 0), "cloud · m · 0.0 s · fell back (local: overloaded)");
+        assert_eq!(footer_line(Language::Zh, 42), "云端 · m · 0.0 s · 42 tokens · 已切换（local: 太忙）");
+        assert_eq!(footer_line(Language::En, 42), "cloud · m · 0.0 s · 42 tokens · fell back (local: busy)");
+        assert_eq!(footer_line(Language::En, 1), "cloud · m · 0.0 s · 1 token · fell back (local: busy)");
+        assert_eq!(footer_line(Language::En, 0), "cloud · m · 0.0 s · fell back (local: busy)");
     }
 }

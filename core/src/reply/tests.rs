@@ -13,7 +13,9 @@ use crate::clock::UnixMillis;
 use crate::engine::{Backlog, Choice, Completion, Delta, EngineError, EngineInfo, EngineKind, Finish};
 use crate::event::{Message, PlatformKind, Resource, tests::message};
 use crate::ids::{CardId, ConversationId, EventId, MessageId, ScopeKey};
-use crate::platform::{AckBody, CardRef, Download, Health, Inbound, Limits, RawRequest, Received, Toast, WebhookError};
+use crate::platform::{
+    AckBody, CardRef, Download, Health, Inbound, Limits, RawRequest, Received, Target, Toast, WebhookError,
+};
 use crate::store::{
     Admission, Allowance, Answer, Conversation, ErrorRow, Listening, Opening, Overheard, Question, StoredEvent,
     StoredMessage, StoredVersion, Summary, Topic, Topics, VersionChoice, Versions, Vote,
@@ -146,6 +148,9 @@ impl Platform for Chat {
     }
     fn fetch<'a>(&'a self, _: &'a Message, _: &'a Resource) -> BoxFuture<'a, Result<Download, SendError>> {
         ready(Err(SendError::Protocol { call: "fetch", code: "not used here".into() })).boxed()
+    }
+    fn address(&self, _: &Target) -> ReplyTo {
+        message("hi").reply_to
     }
     fn health(&self) -> Health {
         Health::Ok

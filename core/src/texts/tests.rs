@@ -65,7 +65,9 @@ fn a_value_forgotten_is_noticed_in_tests() {
 fn a_text_of_several_paragraphs_keeps_them() {
     let help = Text::Help.of(Language::En);
     assert!(help.starts_with("Just ask; in a group, @mention me.\n\n- `/help`: this page\n- `/new`: "), "{help}");
-    assert!(Text::Help.of(Language::Zh).ends_with("\n- `/pause`、`/resume` 或 `/暂停`、`/恢复`：管理员用，对当前会话生效"));
+    assert!(
+        Text::Help.of(Language::Zh).ends_with("\n- `/pause`、`/resume` 或 `/暂停`、`/恢复`：管理员用，对当前会话生效")
+    );
 }
 
 proptest! {
