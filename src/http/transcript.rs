@@ -142,7 +142,8 @@ fn markdown(messages: &[StoredMessage]) -> String {
 }
 
 fn stamp(at: UnixMillis) -> String {
-    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| String::new(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+    jiff::Timestamp::from_millisecond(at.0)
+        .map_or_else(|_| String::new(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {

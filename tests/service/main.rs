@@ -7,4 +7,5 @@ mod embeddings;
 mod health;
 mod http;
 mod stand;
+mod talk;
 mod webhook;
