@@ -1,11 +1,12 @@
 //! Magpie's neutral middle: what comes in, what goes out, and every decision between the two.
 //!
 //! No platform JSON, no SQL, no HTTP and no model weights here: those are behind the ports [`platform::Platform`],
-//! [`engine::Engine`], [`embedding::Embedder`], [`inbox::Inbox`] and [`store::Store`], so that everything in this crate
-//! runs in a test without network, disk or wall clock.
+//! [`engine::Engine`], [`embedding::Embedder`], [`attachment::Reader`], [`attachment::Transcriber`], [`inbox::Inbox`] and
+//! [`store::Store`], so that everything in this crate runs in a test without network, disk or wall clock.
 
 #![forbid(unsafe_code)]
 
+pub mod attachment;
 pub mod budget;
 pub mod cancel;
 pub mod card;
