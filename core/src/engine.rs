@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,9 @@ pub struct EngineInfo {
     pub model: String,
     /// Longest prompt plus answer; `None` if unknown.
     pub context_tokens: Option<usize>,
+    /// Whether it understands images.
+    #[serde(default)]
+    pub vision: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -77,9 +81,53 @@ impl EngineKind {
 pub struct Prompt {
     /// System message first if there is one; then user and assistant in turn, user last.
     pub messages: Vec<PromptMessage>,
+    /// Belong to the last message, which speaks of them in this order. Only engines with [`EngineInfo::vision`] are
+    /// asked then.
+    pub images: Vec<Image>,
     pub sampling: Sampling,
     /// For engines that keep a cache per conversation.
     pub conversation: Option<ConversationId>,
+}
+
+/// A picture that an engine can be shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Image {
+    media_type: &'static str,
+    bytes: Bytes,
+}
+
+impl Image {
+    /// A picture of a kind that engines understand, told by its first bytes: PNG, JPEG, WebP or GIF; `None` if it is
+    /// something else.
+    #[must_use]
+    pub fn new(bytes: Bytes) -> Option<Self> {
+        let media_type = match &bytes[..] {
+            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => "image/png",
+            [0xff, 0xd8, 0xff, ..] => "image/jpeg",
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "image/webp",
+            [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => "image/gif",
+            _ => return None,
+        };
+        Some(Self { media_type, bytes })
+    }
+
+    /// Such as `image/png`.
+    #[must_use]
+    pub fn media_type(&self) -> &'static str {
+        self.media_type
+    }
+
+    /// The file as it is.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
+impl std::fmt::Debug for Image {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Image").field("media_type", &self.media_type).field("bytes", &self.bytes.len()).finish()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,7 +232,8 @@ pub struct Choice {
 pub struct Fallback {
     /// Name of the engine that did not answer.
     pub from: String,
-    /// Snake_case cause: `overloaded`, `unavailable`, `timeout`, `interrupted`, `breaker_open`, `rejected`, `missing`.
+    /// Snake_case cause: `overloaded`, `unavailable`, `timeout`, `interrupted`, `breaker_open`, `rejected`, `missing`,
+    /// `no_vision`.
     pub reason: String,
 }
 
@@ -261,4 +310,21 @@ pub fn estimate_tokens(text: &str) -> usize {
     let wide = text.chars().filter(|c| *c >= '\u{2e80}').count();
     let narrow_bytes: usize = text.chars().filter(|c| *c < '\u{2e80}').map(char::len_utf8).sum();
     wide + narrow_bytes.div_ceil(3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_told_by_their_first_bytes() {
+        let kind = |bytes: &'static [u8]| Image::new(Bytes::from_static(bytes)).map(|image| image.media_type());
+        assert_eq!(kind(b"\x89PNG\r\n\x1a\n..."), Some("image/png"));
+        assert_eq!(kind(b"\xff\xd8\xff\xe0..."), Some("image/jpeg"));
+        assert_eq!(kind(b"RIFF....WEBPVP8 "), Some("image/webp"));
+        assert_eq!(kind(b"GIF87a..."), Some("image/gif"));
+        for other in [b"RIFF....WAVE".as_slice(), b"<svg>", b"\x89PNG", b"", b"BM"] {
+            assert_eq!(kind(other), None);
+        }
+    }
 }

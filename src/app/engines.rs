@@ -40,6 +40,7 @@ fn cloud(endpoint: &CloudModel, model: &Model) -> CloudConfig {
         cooldown: Duration::from_secs(endpoint.cooldown_seconds),
         first_token_timeout: Duration::from_millis(model.request_timeout_ms),
         between_tokens_timeout: between_tokens(model),
+        vision: endpoint.vision,
         temperature: None,
         max_tokens: None,
     }

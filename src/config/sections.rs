@@ -176,6 +176,7 @@ pub struct CloudModel {
     pub model: String,
     pub max_retries: u32,
     pub cooldown_seconds: u64,
+    pub vision: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -122,7 +122,13 @@ impl Engine for CandleEngine {
                 (name.to_string_lossy().into_owned(), state.config.context_tokens)
             }
         };
-        EngineInfo { name: NAME.to_owned(), kind: EngineKind::Local, model, context_tokens: Some(context_tokens) }
+        EngineInfo {
+            name: NAME.to_owned(),
+            kind: EngineKind::Local,
+            model,
+            context_tokens: Some(context_tokens),
+            vision: false,
+        }
     }
 
     fn generate(&self, prompt: Prompt, stop: CancelToken) -> BoxStream<'static, Result<Delta, EngineError>> {

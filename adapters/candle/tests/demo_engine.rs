@@ -35,6 +35,7 @@ async fn answer(engine: &CandleEngine, question: &str) -> (String, Completion) {
     let prompt = Prompt {
         messages: vec![PromptMessage { role: Role::User, text: question.to_owned() }],
         sampling: Sampling::default(),
+        images: Vec::new(),
         conversation: None,
     };
     let mut text = String::new();
@@ -70,7 +71,7 @@ fn chat(question: &str, seed: u64) -> Prompt {
         message(Role::User, question),
     ];
     let sampling = Sampling { temperature: Some(1.0), seed: Some(seed), max_tokens: Some(40), ..Sampling::default() };
-    Prompt { messages, sampling, conversation: None }
+    Prompt { messages, sampling, images: Vec::new(), conversation: None }
 }
 
 async fn collect(engine: &CandleEngine, prompt: Prompt) -> Vec<Delta> {

@@ -23,6 +23,8 @@ pub struct CloudConfig {
     pub first_token_timeout: Duration,
     /// From one token to the next. Comments that keep a connection open are not tokens.
     pub between_tokens_timeout: Duration,
+    /// Whether the model understands images.
+    pub vision: bool,
     /// For prompts that name no temperature; `None` leaves it to the endpoint.
     pub temperature: Option<f64>,
     /// For prompts that name no limit; `None` leaves it to the endpoint.

@@ -21,6 +21,9 @@ const USAGE_GRACE: Duration = Duration::from_secs(2);
 /// Tokens that a template adds around a message, for the estimate.
 const TOKENS_AROUND_A_MESSAGE: usize = 4;
 
+/// What a picture of usual size costs, for the estimate: endpoints count between 85 and 2000.
+const TOKENS_OF_AN_IMAGE: usize = 1000;
+
 /// One OpenAI-compatible endpoint.
 pub struct CloudEngine {
     shared: Arc<Shared>,
@@ -49,6 +52,7 @@ impl Engine for CloudEngine {
             kind: EngineKind::Cloud,
             model: self.shared.config.model.clone(),
             context_tokens: None,
+            vision: self.shared.config.vision,
         }
     }
 
@@ -85,8 +89,9 @@ enum Stage {
 
 impl Generation {
     fn new(shared: Arc<Shared>, prompt: Prompt, stop: CancelToken) -> Self {
-        let estimated_prompt =
+        let texts: usize =
             prompt.messages.iter().map(|message| estimate_tokens(&message.text) + TOKENS_AROUND_A_MESSAGE).sum();
+        let estimated_prompt = texts + prompt.images.len() * TOKENS_OF_AN_IMAGE;
         Self {
             shared,
             stop,

@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use magpie_core::engine::{AnswerSchema, Finish, Prompt, PromptMessage, ResponseFormat};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use magpie_core::engine::{AnswerSchema, Finish, Image, Prompt, PromptMessage, ResponseFormat};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -45,7 +47,36 @@ pub(crate) struct Request<'a> {
 #[derive(Debug, Serialize)]
 struct Message<'a> {
     role: &'static str,
-    content: &'a str,
+    content: MessageContent<'a>,
+}
+
+/// Plain text wherever that is all, since some endpoints take nothing else.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum MessageContent<'a> {
+    Text(&'a str),
+    Parts(Vec<Part<'a>>),
+}
+
+/// Source: OpenAI API reference, "Create chat completion", content parts of a user message (read 11/2026).
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Part<'a> {
+    Text { text: &'a str },
+    ImageUrl { image_url: ImageUrl },
+}
+
+#[derive(Debug, Serialize)]
+struct ImageUrl {
+    url: String,
+}
+
+impl<'a> Part<'a> {
+    /// The picture travels in the request itself: the endpoint could not reach the platform it came from.
+    fn image(image: &Image) -> Self {
+        let url = format!("data:{};base64,{}", image.media_type(), BASE64.encode(image.bytes()));
+        Self::ImageUrl { image_url: ImageUrl { url } }
+    }
 }
 
 /// Source: OpenAI API reference, "Create chat completion", `response_format` (read 11/2026).
@@ -83,10 +114,9 @@ struct StreamOptions {
 
 impl<'a> Request<'a> {
     pub(crate) fn new(config: &'a CloudConfig, prompt: &'a Prompt) -> Self {
-        let message = |message: &'a PromptMessage| Message { role: message.role.as_str(), content: &message.text };
         Self {
             model: &config.model,
-            messages: prompt.messages.iter().map(message).collect(),
+            messages: messages(prompt),
             stream: true,
             stream_options: StreamOptions { include_usage: true },
             temperature: prompt.sampling.temperature.or(config.temperature),
@@ -100,6 +130,19 @@ impl<'a> Request<'a> {
             response_format: Format::of(&prompt.sampling.response_format),
         }
     }
+}
+
+fn messages<'a>(prompt: &'a Prompt) -> Vec<Message<'a>> {
+    let last = prompt.messages.len().saturating_sub(1);
+    let message = |(place, PromptMessage { role, text }): (usize, &'a PromptMessage)| {
+        let content = if place == last && !prompt.images.is_empty() {
+            MessageContent::Parts(prompt.images.iter().map(Part::image).chain([Part::Text { text }]).collect())
+        } else {
+            MessageContent::Text(text)
+        };
+        Message { role: role.as_str(), content }
+    };
+    prompt.messages.iter().enumerate().map(message).collect()
 }
 
 /// One `data:` of the stream. Everything may be missing or null: endpoints differ in what they leave out.

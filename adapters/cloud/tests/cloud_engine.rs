@@ -10,7 +10,8 @@ use futures::StreamExt;
 use magpie_cloud::{CloudConfig, CloudEngine, Secret};
 use magpie_core::cancel::CancelToken;
 use magpie_core::engine::{
-    AnswerSchema, Completion, Delta, Engine, EngineError, Finish, Prompt, PromptMessage, ResponseFormat, Role, Sampling,
+    AnswerSchema, Completion, Delta, Engine, EngineError, Finish, Image, Prompt, PromptMessage, ResponseFormat, Role,
+    Sampling,
 };
 use magpie_core::platform::Health;
 use magpie_core::testkit::engine_contract;
@@ -27,6 +28,7 @@ fn config(endpoint: &Endpoint) -> CloudConfig {
         cooldown: Duration::from_secs(30),
         first_token_timeout: Duration::from_secs(10),
         between_tokens_timeout: Duration::from_secs(10),
+        vision: false,
         temperature: Some(0.5),
         max_tokens: None,
     }
@@ -43,6 +45,7 @@ fn prompt() -> Prompt {
     Prompt {
         messages: vec![message(Role::System, "Be kind."), message(Role::User, "Hello?")],
         sampling: Sampling::default(),
+        images: Vec::new(),
         conversation: None,
     }
 }
@@ -83,6 +86,27 @@ async fn an_answer_streams_with_its_usage_and_the_request_says_what_was_asked() 
     for unset in ["max_tokens", "presence_penalty", "frequency_penalty", "logit_bias", "response_format"] {
         assert!(seen.body.get(unset).is_none(), "{unset}");
     }
+}
+
+#[tokio::test]
+async fn images_are_sent_inside_the_last_message_before_its_text() {
+    let mut endpoint = Endpoint::start(vec![answer(&["A cat."])]).await;
+    let engine = engine(CloudConfig { vision: true, ..config(&endpoint) });
+    assert!(engine.info().vision);
+    let images = vec![
+        Image::new(b"GIF89a".as_slice().into()).expect("a picture"),
+        Image::new(b"\xff\xd8\xff".as_slice().into()).expect("a picture"),
+    ];
+    let asked = engine.generate(Prompt { images, ..prompt() }, CancelToken::new());
+    done_of(&asked.collect::<Vec<_>>().await);
+    let messages = endpoint.requests.recv().await.unwrap().body["messages"].clone();
+    assert_eq!(messages[0], serde_json::json!({"role": "system", "content": "Be kind."}));
+    let parts = serde_json::json!([
+        {"type": "image_url", "image_url": {"url": "data:image/gif;base64,R0lGODlh"}},
+        {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,/9j/"}},
+        {"type": "text", "text": "Hello?"},
+    ]);
+    assert_eq!(messages[1], serde_json::json!({"role": "user", "content": parts}));
 }
 
 #[tokio::test]

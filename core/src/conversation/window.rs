@@ -38,7 +38,7 @@ pub fn prompt(past: &Past, overheard: &[Overheard], question: &str, conversation
         }
     }
     all.push(PromptMessage { role: Role::User, text: format!("{}{question}", around(overheard)) });
-    Prompt { messages: all, sampling: Sampling::default(), conversation: Some(conversation) }
+    Prompt { messages: all, images: Vec::new(), sampling: Sampling::default(), conversation: Some(conversation) }
 }
 
 /// What others said, one line each and marked as such, so that none of it can pass for the question.

@@ -420,7 +420,13 @@ async fn whoever_has_to_wait_is_told_so_until_the_answer_begins() {
     assert_eq!((draft.opening_card().notice, draft.running_card().notice), (told.clone(), told));
     assert_eq!(draft.final_card(CardState::Failed, None).notice, None);
 
-    let engine = EngineInfo { name: "local".into(), kind: EngineKind::Local, model: "m".into(), context_tokens: None };
+    let engine = EngineInfo {
+        name: "local".into(),
+        kind: EngineKind::Local,
+        model: "m".into(),
+        context_tokens: None,
+        vision: false,
+    };
     draft.apply(Delta::Engine(Choice { engine, fallback: None }));
     draft.apply(Delta::Text("because".into()));
     assert_eq!(draft.running_card().notice, None);

@@ -2,8 +2,8 @@
 //!
 //! [`Router::answer`] asks the engines of the strategy one after the other (`order`). It moves on when one refuses or
 //! breaks, when its breaker is open (`breaker`), when it says nothing in time, or when so much is before the prompt that
-//! it can't (`run`); an engine that dies in mid-answer is followed by a [`Delta::Restart`] and the whole answer from the next one. With none left, the last
-//! error is the end. How many answers run at once is decided before any engine is asked (`gate`).
+//! it can't (`run`); an engine that dies in mid-answer is followed by a [`Delta::Restart`] and the whole answer from the
+//! next one. With none left, the last error is the end. How many answers run at once is decided before any engine is asked (`gate`).
 
 mod breaker;
 mod gate;
@@ -86,20 +86,28 @@ impl Router {
 
     /// Answers a prompt. [`Delta::Engine`] comes before an engine's first delta, [`Delta::Restart`] before the next
     /// engine's when there was one already; the last item is [`Delta::Done`] or an error. Cancelling ends it with
-    /// [`crate::engine::Finish::Cancelled`]; dropping it ends the generation.
+    /// [`crate::engine::Finish::Cancelled`]; dropping it ends the generation. A prompt with images is given to engines
+    /// with vision only; the caller asks [`Self::sees`] before and leaves the images out if there are none.
     pub fn answer(
         &self,
         prompt: Prompt,
         choice: &ModelChoice,
         stop: CancelToken,
     ) -> BoxStream<'static, Result<Delta, EngineError>> {
-        let candidates = self.places(choice).into_iter().map(|place| Arc::clone(&self.slots[place]));
-        let missing = order::missing(&self.infos(), choice)
-            .map(|name| Fallback { from: name.to_owned(), reason: "missing".to_owned() });
+        let infos = self.infos();
+        let mut places = order::order(&infos, self.settings.strategy, choice);
+        let mut passed_over = order::missing(&infos, choice).map(|name| (name, "missing"));
+        if !prompt.images.is_empty() {
+            passed_over = passed_over.or(order::blind(&infos, choice).map(|name| (name, "no_vision")));
+            places.retain(|&place| infos[place].vision);
+        }
+        let passed_over =
+            passed_over.map(|(name, reason)| Fallback { from: name.to_owned(), reason: reason.to_owned() });
+        let candidates = places.into_iter().map(|place| Arc::clone(&self.slots[place]));
         let run = Run::new(
             run::Resources { settings: Arc::clone(&self.settings), gate: Arc::clone(&self.gate) },
             candidates.collect::<VecDeque<_>>(),
-            missing,
+            passed_over,
             prompt,
             stop,
         );
@@ -116,6 +124,12 @@ impl Router {
     #[must_use]
     pub fn candidates(&self, choice: &ModelChoice) -> Vec<Arc<dyn Engine>> {
         self.places(choice).into_iter().map(|place| Arc::clone(&self.slots[place].engine)).collect()
+    }
+
+    /// Whether an engine that would be asked for this choice understands images.
+    #[must_use]
+    pub fn sees(&self, choice: &ModelChoice) -> bool {
+        self.places(choice).into_iter().any(|place| self.slots[place].info().vision)
     }
 
     /// What is before an answer that is asked for now: at the engine whose turn it would be, and in the queue here.

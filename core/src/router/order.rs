@@ -26,6 +26,16 @@ pub(super) fn missing<'a>(engines: &[EngineInfo], choice: &'a ModelChoice) -> Op
     }
 }
 
+/// The name that was asked for and whose engine does not understand images.
+pub(super) fn blind<'a>(engines: &[EngineInfo], choice: &'a ModelChoice) -> Option<&'a str> {
+    match choice {
+        ModelChoice::Named(name) if named_place(engines, choice).is_some_and(|place| !engines[place].vision) => {
+            Some(name)
+        }
+        _ => None,
+    }
+}
+
 fn named_place(engines: &[EngineInfo], choice: &ModelChoice) -> Option<usize> {
     match choice {
         ModelChoice::Named(name) => engines.iter().position(|engine| engine.name == *name),
@@ -39,7 +49,13 @@ mod tests {
 
     fn engines() -> Vec<EngineInfo> {
         [("first", EngineKind::Cloud), ("local", EngineKind::Local), ("second", EngineKind::Cloud)]
-            .map(|(name, kind)| EngineInfo { name: name.into(), kind, model: "m".into(), context_tokens: None })
+            .map(|(name, kind)| EngineInfo {
+                name: name.into(),
+                kind,
+                model: "m".into(),
+                context_tokens: None,
+                vision: false,
+            })
             .into()
     }
 
@@ -65,5 +81,15 @@ mod tests {
         assert_eq!(missing(&engines(), &ModelChoice::Named("nobody".into())), Some("nobody"));
         assert_eq!(missing(&engines(), &ModelChoice::Named("local".into())), None);
         assert_eq!(missing(&engines(), &ModelChoice::Auto), None);
+    }
+
+    #[test]
+    fn only_a_named_engine_without_vision_is_blind() {
+        let mut engines = engines();
+        engines[0].vision = true;
+        assert_eq!(blind(&engines, &ModelChoice::Named("first".into())), None);
+        assert_eq!(blind(&engines, &ModelChoice::Named("local".into())), Some("local"));
+        assert_eq!(blind(&engines, &ModelChoice::Named("nobody".into())), None);
+        assert_eq!(blind(&engines, &ModelChoice::Auto), None);
     }
 }

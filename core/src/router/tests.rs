@@ -5,7 +5,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::engine::{Backlog, Choice, Completion, EngineKind, Finish, PromptMessage, Role};
+use crate::engine::{Backlog, Choice, Completion, EngineKind, Finish, Image, PromptMessage, Role};
 use crate::testkit::engine::{Failure, ScriptedEngine, Step};
 use crate::testkit::engine_contract;
 
@@ -71,6 +71,27 @@ async fn the_first_engine_of_the_strategy_answers() {
         let items = ask(&router(strategy, &[&cloud, &local])).await;
         assert_eq!(short(&items), format!(">{first} from {first} done"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn images_are_shown_to_engines_with_vision_only() {
+    let (local, cloud) = (answering(EngineKind::Local), answering(EngineKind::Cloud));
+    let router = router(Strategy::LocalFirst, &[&local, &cloud]);
+    let images = vec![Image::new(b"GIF89a".as_slice().into()).expect("a picture")];
+    let show = async |choice: &ModelChoice| {
+        let prompt = Prompt { images: images.clone(), ..engine_contract::prompt() };
+        short(&router.answer(prompt, choice, CancelToken::new()).collect().await)
+    };
+    let named = ModelChoice::Named("local".into());
+    assert!(!router.sees(&ModelChoice::Auto));
+    assert_eq!(show(&ModelChoice::Auto).await, "!unavailable");
+
+    cloud.set_vision(true);
+    assert!(router.sees(&ModelChoice::Auto) && router.sees(&named));
+    assert_eq!(show(&ModelChoice::Auto).await, ">cloud from cloud done");
+    assert_eq!(show(&named).await, ">cloud(local no_vision) from cloud done");
+    assert_eq!(cloud.prompts()[0].images, images);
+    assert!(local.prompts().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

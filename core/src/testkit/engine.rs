@@ -76,8 +76,13 @@ pub struct ScriptedEngine {
 impl ScriptedEngine {
     #[must_use]
     pub fn new(name: &str, kind: EngineKind, scripts: Vec<Vec<Step>>) -> Arc<Self> {
-        let info =
-            EngineInfo { name: name.to_owned(), kind, model: format!("{name}-model"), context_tokens: Some(4096) };
+        let info = EngineInfo {
+            name: name.to_owned(),
+            kind,
+            model: format!("{name}-model"),
+            context_tokens: Some(4096),
+            vision: false,
+        };
         Arc::new(Self {
             info: Mutex::new(info),
             scripts: Mutex::new(scripts.into()),
@@ -117,6 +122,11 @@ impl ScriptedEngine {
     /// Replaces the length of its context.
     pub fn set_context(&self, context_tokens: Option<usize>) {
         self.info.lock().unwrap_or_else(PoisonError::into_inner).context_tokens = context_tokens;
+    }
+
+    /// Replaces whether it understands images.
+    pub fn set_vision(&self, vision: bool) {
+        self.info.lock().unwrap_or_else(PoisonError::into_inner).vision = vision;
     }
 
     fn next_script(&self) -> Vec<Step> {

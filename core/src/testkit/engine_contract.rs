@@ -39,6 +39,7 @@ pub fn prompt() -> Prompt {
     Prompt {
         messages: vec![message(Role::System, "Answer briefly."), message(Role::User, "Hello, who are you?")],
         sampling: Sampling { max_tokens: Some(24), seed: Some(7), ..Sampling::default() },
+        images: Vec::new(),
         conversation: None,
     }
 }

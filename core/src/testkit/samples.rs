@@ -123,6 +123,7 @@ pub fn answer(conversation: ConversationId, event: EventId, text: &str, now: Uni
         kind: EngineKind::Cloud,
         model: "large".to_owned(),
         context_tokens: None,
+        vision: false,
     };
     let fallback = Some(Fallback { from: "local".to_owned(), reason: "overloaded".to_owned() });
     let completion = Completion { prompt_tokens: 11, completion_tokens: 5, finish: Finish::Stop };

@@ -191,7 +191,12 @@ impl Talk {
         let message = |role, text: &str| PromptMessage { role, text: text.to_owned() };
         let system = (!self.system.is_empty()).then(|| message(Role::System, &self.system));
         let messages = system.into_iter().chain(self.turns.iter().cloned()).chain([message(Role::User, question)]);
-        let prompt = Prompt { messages: messages.collect(), sampling: Sampling::default(), conversation: None };
+        let prompt = Prompt {
+            messages: messages.collect(),
+            sampling: Sampling::default(),
+            images: Vec::new(),
+            conversation: None,
+        };
         let budget_tokens = self.budget_tokens * 3 / 4;
         window::fit(&prompt, budget_tokens, |text| self.engine.count_tokens(text)).map_err(|long| {
             format!("the question is {} tokens long; there is room for {}", long.tokens, long.budget_tokens)

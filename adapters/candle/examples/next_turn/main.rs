@@ -64,7 +64,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
 async fn first_token(engine: &CandleEngine, history: &mut Vec<PromptMessage>, text: String) -> Result<(Duration, u32)> {
     history.push(PromptMessage { role: Role::User, text });
     let sampling = Sampling { max_tokens: Some(16), temperature: Some(0.0), ..Sampling::default() };
-    let prompt = Prompt { messages: history.clone(), sampling, conversation: None };
+    let prompt = Prompt { messages: history.clone(), sampling, images: Vec::new(), conversation: None };
     let asked = Instant::now();
     let mut deltas = engine.generate(prompt, CancelToken::new());
     let (mut answer, mut first) = (String::new(), None);

@@ -72,7 +72,12 @@ impl Talker {
         self.history.push(PromptMessage { role: Role::User, text: question.join(" ") });
         let cancel_after = self.dice.random_bool(0.15).then(|| self.dice.random_range(0..40));
         let leave_after = self.dice.random_bool(0.1).then(|| self.dice.random_range(0..40));
-        let prompt = Prompt { messages: self.history.clone(), sampling: self.sampling(), conversation: None };
+        let prompt = Prompt {
+            messages: self.history.clone(),
+            sampling: self.sampling(),
+            images: Vec::new(),
+            conversation: None,
+        };
         let cancel = CancelToken::new();
         let mut deltas = self.engine.generate(prompt, cancel.clone());
         let mut answer = String::new();

@@ -90,7 +90,12 @@ async fn fake() -> (CandleEngine, Fakes) {
 }
 
 fn ask(text: &str, sampling: Sampling) -> Prompt {
-    Prompt { messages: vec![PromptMessage { role: Role::User, text: text.to_owned() }], sampling, conversation: None }
+    Prompt {
+        messages: vec![PromptMessage { role: Role::User, text: text.to_owned() }],
+        sampling,
+        images: Vec::new(),
+        conversation: None,
+    }
 }
 
 fn hello() -> Prompt {

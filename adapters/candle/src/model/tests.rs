@@ -162,7 +162,7 @@ async fn ask(path: &Path, quantization: Option<Quantization>, question: &str) ->
     let engine = CandleEngine::load(config, Arc::new(SystemClock));
     engine.loaded().await;
     let messages = vec![PromptMessage { role: Role::User, text: question.to_owned() }];
-    let prompt = Prompt { messages, sampling: Sampling::default(), conversation: None };
+    let prompt = Prompt { messages, sampling: Sampling::default(), images: Vec::new(), conversation: None };
     let answer: Vec<_> = engine.generate(prompt, CancelToken::new()).collect().await;
     let text = answer.into_iter().filter_map(|delta| match delta {
         Ok(Delta::Text(text)) => Some(Ok(text)),
