@@ -4,7 +4,7 @@ use magpie_core::engine::{EngineError, Prompt};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::config::CloudConfig;
 use crate::fault::Fault;
@@ -14,30 +14,14 @@ use crate::wire::Request;
 /// Longest error body that is looked into for a code.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
-/// Sends the prompt and repeats it as often as allowed and as long as `deadline` leaves room for the wait.
-/// The caller ends the whole thing at `deadline`.
+/// Sends the prompt and repeats it as [`retry::repeated`] says.
 pub(crate) async fn open(
     http: &reqwest::Client,
     config: &CloudConfig,
     prompt: &Prompt,
     deadline: Instant,
 ) -> Result<Response, EngineError> {
-    let mut attempt = 0;
-    loop {
-        let fault = match send(http, config, prompt).await {
-            Ok(response) => return Ok(response),
-            Err(fault) => fault,
-        };
-        let wait = fault.retry_after.unwrap_or_else(|| retry::pause(attempt));
-        let in_time = Instant::now().checked_add(wait).is_some_and(|at| at < deadline);
-        if !fault.repeatable || attempt >= config.max_retries || !in_time {
-            return Err(fault.error);
-        }
-        attempt += 1;
-        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        tracing::debug!(engine.name = config.name, attempt, wait_ms, error = %fault.error, "cloud request is repeated");
-        sleep(wait).await;
-    }
+    retry::repeated(&config.name, config.max_retries, deadline, || send(http, config, prompt)).await
 }
 
 async fn send(http: &reqwest::Client, config: &CloudConfig, prompt: &Prompt) -> Result<Response, Fault> {
@@ -48,7 +32,7 @@ async fn send(http: &reqwest::Client, config: &CloudConfig, prompt: &Prompt) -> 
     }
     let response = request.send().await.map_err(|source| Fault::from_transport(&config.name, source))?;
     if response.status() != StatusCode::OK {
-        return Err(refusal(config, response).await);
+        return Err(refusal(&config.name, response).await);
     }
     if is_document(&response) {
         let what = "it answered without streaming; is base_url an OpenAI-compatible endpoint?".into();
@@ -58,7 +42,8 @@ async fn send(http: &reqwest::Client, config: &CloudConfig, prompt: &Prompt) -> 
     Ok(response)
 }
 
-async fn refusal(config: &CloudConfig, mut response: Response) -> Fault {
+/// What a response that is not 200 means.
+pub(crate) async fn refusal(engine: &str, mut response: Response) -> Fault {
     let status = response.status();
     let retry_after = retry::retry_after(response.headers());
     let mut body = Vec::new();
@@ -69,7 +54,7 @@ async fn refusal(config: &CloudConfig, mut response: Response) -> Fault {
         }
     }
     let body: Option<Value> = serde_json::from_slice(&body).ok();
-    Fault::from_status(&config.name, status, retry_after, body.as_ref())
+    Fault::from_status(engine, status, retry_after, body.as_ref())
 }
 
 /// Whether the body says that it is a whole document. A missing or odd content type is given the benefit of the doubt:

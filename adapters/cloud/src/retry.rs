@@ -2,11 +2,41 @@
 
 use std::time::Duration;
 
+use magpie_core::engine::EngineError;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use tokio::time::{Instant, sleep};
+
+use crate::fault::Fault;
 
 /// The first pause where the endpoint names none; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Sends until it works, as often as allowed and as long as `deadline` leaves room for the wait. `engine` is the name
+/// for logs. The caller ends the whole thing at `deadline`.
+pub(crate) async fn repeated<T, F: Future<Output = Result<T, Fault>>>(
+    engine: &str,
+    max_retries: u32,
+    deadline: Instant,
+    mut send: impl FnMut() -> F,
+) -> Result<T, EngineError> {
+    let mut attempt = 0;
+    loop {
+        let fault = match send().await {
+            Ok(done) => return Ok(done),
+            Err(fault) => fault,
+        };
+        let wait = fault.retry_after.unwrap_or_else(|| pause(attempt));
+        let in_time = Instant::now().checked_add(wait).is_some_and(|at| at < deadline);
+        if !fault.repeatable || attempt >= max_retries || !in_time {
+            return Err(fault.error);
+        }
+        attempt += 1;
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(engine.name = engine, attempt, wait_ms, error = %fault.error, "cloud request is repeated");
+        sleep(wait).await;
+    }
+}
 
 /// How long to wait before attempt `attempt + 1` (attempts count from 0), with half of it left to chance so that
 /// clients do not come back all at once.

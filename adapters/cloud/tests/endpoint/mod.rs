@@ -22,6 +22,7 @@ pub enum Act {
 #[derive(Debug)]
 pub struct Seen {
     pub head: String,
+    /// As JSON if it is that, else as a JSON string.
     pub body: Value,
 }
 
@@ -91,7 +92,8 @@ async fn read_request(socket: &mut TcpStream) -> Option<Seen> {
         let head = head.to_ascii_lowercase();
         let length: usize = head.split_once("content-length: ")?.1.split("\r\n").next()?.parse().ok()?;
         if body.len() >= length {
-            return Some(Seen { body: serde_json::from_str(body).ok()?, head });
+            let body = serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()));
+            return Some(Seen { body, head });
         }
     }
 }
