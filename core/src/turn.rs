@@ -5,6 +5,7 @@ mod command;
 mod control;
 mod gather;
 mod lifecycle;
+mod material;
 mod message;
 mod post;
 pub mod press;
@@ -21,6 +22,7 @@ use metrics::counter;
 use serde_json::json;
 use tracing::{error, info, warn};
 
+use crate::attachment::Attachments;
 use crate::clock::{Clock, UnixMillis};
 use crate::event::Body;
 use crate::ids::BotId;
@@ -54,6 +56,8 @@ pub struct Turn {
     pub store: Arc<dyn Store>,
     pub router: Arc<Router>,
     pub links: Arc<dyn Links>,
+    /// `None`: attachments can't be read here.
+    pub attachments: Option<Attachments>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -219,6 +223,7 @@ mod tests {
             inbox: List::of(0),
             store: Arc::new(Shelf::default()),
             links: Arc::new(NoLinks),
+            attachments: None,
             router: Arc::new(Router::new(vec![engine as Arc<dyn Engine>], RouterSettings::default())),
             clock: Arc::new(ManualClock::default()),
         };

@@ -27,6 +27,7 @@ pub fn prompt(turn: &[StoredMessage], count: u32) -> Prompt {
     let message = |role, text: String| PromptMessage { role, text };
     Prompt {
         messages: vec![message(Role::System, instructions), message(Role::User, text)],
+        images: Vec::new(),
         sampling: Sampling {
             max_tokens: Some(ANSWER_TOKENS),
             response_format: ResponseFormat::JsonSchema(AnswerSchema {

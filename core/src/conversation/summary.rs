@@ -72,6 +72,7 @@ pub fn fold(
     let max_tokens = u32::try_from(share(context_tokens, SUMMARY_SHARE)).unwrap_or(u32::MAX);
     let prompt = Prompt {
         messages: vec![message(Role::System, INSTRUCTIONS.to_owned()), message(Role::User, text)],
+        images: Vec::new(),
         sampling: Sampling { max_tokens: Some(max_tokens), temperature: Some(0.0), ..Sampling::default() },
         conversation: None,
     };

@@ -29,6 +29,8 @@ pub struct Draft {
     worker: Option<EventId>,
     /// An engine that could have answered instead.
     other_engine: Option<String>,
+    /// What is said beside the finished answer, if nothing else is.
+    remark: Option<String>,
 }
 
 impl Draft {
@@ -48,6 +50,7 @@ impl Draft {
             waiting: None,
             worker: None,
             other_engine: None,
+            remark: None,
         }
     }
 
@@ -60,6 +63,11 @@ impl Draft {
     /// Offers another engine on the finished card.
     pub fn offer(&mut self, engine: Option<String>) {
         self.other_engine = engine;
+    }
+
+    /// Notes what the answer could not take into account, for the finished card.
+    pub fn remark(&mut self, remarks: &[String]) {
+        self.remark = Some(remarks.join("\n")).filter(|remark| !remark.is_empty());
     }
 
     /// Notes how many questions of the same conversation come first, for the cards that are shown until then.
@@ -172,7 +180,11 @@ impl Draft {
 
     /// The notice that goes with a card which says nothing else.
     fn notice_while(&self, state: CardState) -> Option<String> {
-        self.waiting.clone().filter(|_| state == CardState::Thinking)
+        match state {
+            CardState::Thinking => self.waiting.clone(),
+            CardState::Streaming => None,
+            CardState::Done | CardState::Stopped | CardState::Failed => self.remark.clone(),
+        }
     }
 
     fn footer(&self) -> Option<Footer> {
@@ -230,8 +242,13 @@ mod tests {
     use crate::engine::{EngineInfo, Fallback, Finish};
 
     fn footer_line(language: Language, completion_tokens: u32) -> String {
-        let engine =
-            EngineInfo { name: "cloud".into(), kind: EngineKind::Cloud, model: "m".into(), context_tokens: None };
+        let engine = EngineInfo {
+            name: "cloud".into(),
+            kind: EngineKind::Cloud,
+            model: "m".into(),
+            context_tokens: None,
+            vision: false,
+        };
         let fallback = Some(Fallback { from: "local".into(), reason: "overloaded".into() });
         let mut draft = Draft::new(EventId(uuid::Uuid::nil()), "why?", language);
         draft.apply(Delta::Engine(Choice { engine, fallback }));

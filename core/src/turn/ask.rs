@@ -4,6 +4,7 @@ use metrics::histogram;
 use tracing::{Span, info, warn};
 
 use super::Turn;
+use super::gather::Gathered;
 use super::message::Case;
 use crate::card::{Card, CardState, Language};
 use crate::conversation::window::{self, Past};
@@ -28,8 +29,12 @@ impl Turn {
         let desk = self.desk(case.claim, case.bot, case.message.reply_to.clone());
         let mut reply = Reply::begin(desk, &draft.opening_card()).await?;
 
-        let question = self.gather(case, cancel).await?;
-        let (conversation, prompt) = self.prompt(case, question).await?;
+        let gathered = self.gather(case, &model, cancel).await?;
+        if gathered.text.is_empty() {
+            return self.end_unread(case, reply, &gathered).await;
+        }
+        draft.remark(&gathered.remarks);
+        let (conversation, prompt) = self.prompt(case, gathered).await?;
         let deltas = self.router.answer(prompt, &model, cancel.token.clone());
         let pace = pace(case.bot.platform.limits(), case.chat);
         let end = reply.stream(deltas, &mut draft, pace).await?;
@@ -53,6 +58,17 @@ impl Turn {
             self.afterwards(case, conversation).await;
         }
         Ok(ended)
+    }
+
+    /// Ends the card of a message in which there is nothing to read, with what would work.
+    async fn end_unread(&self, case: &Case<'_>, mut reply: Reply, gathered: &Gathered) -> Result<Ended, ReplyError> {
+        let text = match gathered.remarks.as_slice() {
+            [] => case.text(Text::UnreadableMessage),
+            remarks => remarks.join("\n\n"),
+        };
+        reply.end_with(case.card(text));
+        reply.save().await?;
+        self.show_end(case.claim, &mut reply, Some("no_text")).await
     }
 
     /// The engine that a person chose, if it may still be chosen; else what the bot is set to.
@@ -80,7 +96,7 @@ impl Turn {
     }
 
     /// Opens the conversation, writes the question down and puts the prompt together.
-    async fn prompt(&self, case: &Case<'_>, text: String) -> Result<(ConversationId, Prompt), ReplyError> {
+    async fn prompt(&self, case: &Case<'_>, asked: Gathered) -> Result<(ConversationId, Prompt), ReplyError> {
         let opening = Opening {
             bot: case.bot.settings.id.clone(),
             platform: case.bot.settings.platform,
@@ -95,7 +111,7 @@ impl Turn {
         Span::current().record("conversation.id", tracing::field::display(conversation));
         let question = Question {
             conversation,
-            text: text.clone(),
+            text: asked.text.clone(),
             user: case.message.sender.id.clone(),
             user_name: case.message.sender.name.clone(),
             now: self.now(),
@@ -103,7 +119,8 @@ impl Turn {
         self.store.add_question(case.claim.fence, question).await?;
         let past = self.past(&case.bot.settings, case.chat, conversation, case.event()).await?;
         let overheard = self.overheard(case, case.event()).await?;
-        Ok((conversation, window::prompt(&past, &overheard, &text, conversation)))
+        let prompt = window::prompt(&past, &overheard, &asked.text, conversation);
+        Ok((conversation, Prompt { images: asked.images, ..prompt }))
     }
 
     /// What an engine should know of the conversation before an event.

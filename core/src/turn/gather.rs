@@ -1,41 +1,63 @@
 //! Everything that belongs to a question: what came shortly after it, what it quotes, what was said around it.
 
+use std::time::Duration;
+
 use tracing::{debug, warn};
 
 use super::Turn;
 use super::message::Case;
 use crate::conversation::command;
 use crate::conversation::policy::{Verdict, judge};
+use crate::engine::Image;
 use crate::event::{Body, ChatKind, ContentKind, Message};
 use crate::ids::{ConversationId, EventId};
 use crate::inbox::OpenEvent;
 use crate::inbox::worker::Cancellation;
 use crate::reply::ReplyError;
-use crate::settings::BusyPolicy;
+use crate::settings::{BusyPolicy, ModelChoice};
 use crate::store::{Listening, Overheard};
 use crate::task::Task;
-
-use std::time::Duration;
 
 /// What was said in a group longer ago than this is no context any more.
 const OVERHEARD_FOR: Duration = Duration::from_secs(24 * 3600);
 /// However fast somebody goes on writing, an answer begins after this many times the debounce time.
 const LONGEST_MERGE: u32 = 10;
 
+/// A question as an engine is to get it.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// Empty if there is nothing in it that can be read.
+    pub text: String,
+    pub images: Vec<Image>,
+    /// Sentences about what could not be used.
+    pub remarks: Vec<String>,
+}
+
 impl Turn {
-    /// The text of the question, with everything that belongs to it. Empty if there is nothing to read in it.
-    pub(super) async fn gather(&self, case: &Case<'_>, cancel: &Cancellation) -> Result<String, ReplyError> {
+    /// The question with everything that belongs to it.
+    pub(super) async fn gather(
+        &self,
+        case: &Case<'_>,
+        model: &ModelChoice,
+        cancel: &Cancellation,
+    ) -> Result<Gathered, ReplyError> {
         let mut messages = vec![case.message.clone()];
         if case.chat.busy == BusyPolicy::Merge {
             messages.extend(self.followers(case, cancel).await?);
         }
+        let sees = self.router.sees(model);
+        let mut gathered = Gathered::default();
         let mut texts = Vec::with_capacity(messages.len());
         for mut message in messages {
             self.enrich(case, &mut message).await;
-            texts.push(question_text(&message));
+            let material = self.material(case, &message, sees).await;
+            texts.push(material.question(&question_text(&message), case.language));
+            gathered.images.extend(material.images);
+            gathered.remarks.extend(material.remarks);
         }
         texts.retain(|text| !text.is_empty());
-        Ok(texts.join("\n"))
+        gathered.text = texts.join("\n");
+        Ok(gathered)
     }
 
     /// Fetches what the message only points to. Without it the question is poorer, not lost.

@@ -181,7 +181,12 @@ impl Turn {
         if let Some(command) = case.command() {
             return self.command(case, command).await.map(Some);
         }
-        if case.message.text.is_empty() {
+        let readable = matches!(
+            case.message.content.kind,
+            ContentKind::Image | ContentKind::Audio | ContentKind::File | ContentKind::Forwarded
+        );
+        let pictured = !case.message.content.resources.is_empty();
+        if case.message.text.is_empty() && !readable && !pictured {
             let text = if written(case.message) { Text::EmptyMessage } else { Text::UnreadableMessage };
             return Ok(Some(Fixed { card: case.card(case.text(text)), reason: Some("no_text") }));
         }

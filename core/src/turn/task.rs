@@ -10,7 +10,7 @@ use super::{Bot, Desk, MAX_ATTEMPTS, Turn, dead, done};
 use crate::card::{Card, CardState, Version};
 use crate::conversation::{follow_up, summary, window};
 use crate::engine::{Delta, Finish, Prompt, Role};
-use crate::event::{Body, Message};
+use crate::event::{Body, ContentKind, Message};
 use crate::ids::{ConversationId, EventId};
 use crate::inbox::worker::{Cancellation, Ended};
 use crate::inbox::{Claim, Outcome};
@@ -70,7 +70,11 @@ impl Turn {
         };
         let past = self.past(&bot.settings, case.chat, conversation, root).await?;
         let overheard = self.overheard(&case, root).await?;
-        let prompt = window::prompt(&past, &overheard, &question, conversation);
+        // The texts of files are part of the question as it was kept; pictures are not.
+        let mut pictured = Message::clone(&message);
+        pictured.content.resources.retain(|resource| resource.kind == ContentKind::Image);
+        let images = self.material(&case, &pictured, self.router.sees(&model)).await.images;
+        let prompt = Prompt { images, ..window::prompt(&past, &overheard, &question, conversation) };
         let deltas = self.router.answer(prompt, &model, cancel.token.clone());
         let end = reply.stream(deltas, &mut draft, pace(bot.platform.limits(), case.chat)).await?;
 

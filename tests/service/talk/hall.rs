@@ -254,6 +254,7 @@ impl Hall {
             store: database.store(),
             router: Arc::new(Router::new(engines, RouterSettings::default())),
             links: Arc::new(NoLinks),
+            attachments: None,
             clock: Arc::new(SystemClock),
         };
         let worker = Worker::new(Arc::clone(&inbox), turn, WorkerId::from("worker"), WorkerSettings::default());
