@@ -29,7 +29,9 @@ pub trait Inbox: Send + Sync {
     /// Claimable is what is `received`, `failed` with its time come, or `running` with its lease run out. On
     /// [`Lane::Messages`] never an event whose scope has an older open one or a running one. On [`Lane::Waiting`] just
     /// the others: messages in `received` with older open ones in their scope, whose number has changed since it was
-    /// last noted with [`Outcome::Waits`].
+    /// last noted with [`Outcome::Waits`], or that somebody wants ended while their card is on show. A claim there is
+    /// no attempt at the work (see [`Fence::WAITING`]): it keeps younger messages from overtaking, and nobody else of
+    /// the scope waiting. Whatever becomes of it but an end, the message is back in `received` afterwards.
     fn claim<'a>(
         &'a self,
         worker: &'a WorkerId,
@@ -53,7 +55,8 @@ pub trait Inbox: Send + Sync {
 
     /// Asks whoever works on an event to end it; an event that nobody works on ends at once, as `done` with the
     /// cause as reason, unless an earlier attempt left a delivery unfinished: then it is due at once, so that its card
-    /// is brought to an end. Works across processes.
+    /// is brought to an end. Works across processes. A message that was only overheard
+    /// (`not_mentioned`) is too late to end, but once recalled it counts as `recalled`.
     fn cancel(&self, event: EventId, cause: CancelCause) -> BoxFuture<'_, Result<Cancelled, StoreError>>;
 
     /// The same by the platform's message id. If the message is not here yet, that is remembered for when it comes.
@@ -71,8 +74,8 @@ pub trait Inbox: Send + Sync {
         scope: &'a ScopeKey,
     ) -> BoxFuture<'a, Result<Vec<OpenEvent>, StoreError>>;
 
-    /// Makes later messages part of the claimed event: those of `events` that are still open and that nobody works on
-    /// end as `done`, reason `merged`. Gives everything that became part of it so far, oldest first; with no `events`
+    /// Makes later messages of the scope part of the claimed event: those of `events` that are still in `received` end
+    /// as `done`, reason `merged`. Gives everything that became part of it so far, oldest first; with no `events`
     /// just that.
     fn absorb<'a>(&'a self, fence: Fence, events: &'a [EventId]) -> BoxFuture<'a, Result<Vec<Event>, StoreError>>;
 
@@ -140,6 +143,8 @@ pub struct Claim {
     pub received_at: UnixMillis,
     /// On [`Lane::Waiting`]: how many older open events its scope has. 0 on the other lanes.
     pub ahead: u32,
+    /// Somebody wanted it ended before it was claimed.
+    pub cancel: Option<CancelCause>,
 }
 
 /// An event that is not done.
@@ -147,6 +152,7 @@ pub struct Claim {
 pub struct OpenEvent {
     pub id: EventId,
     pub event: Event,
+    /// It is being answered; not: its place in the queue is being shown.
     pub running: bool,
     pub received_at: UnixMillis,
 }
@@ -155,8 +161,14 @@ pub struct OpenEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fence {
     pub event: EventId,
-    /// From 1.
+    /// From 1; from [`Fence::WAITING`] on [`Lane::Waiting`].
     pub attempt: u32,
+}
+
+impl Fence {
+    /// Numbers from here on are of claims that show a message's place in the queue. They do not count as attempts, or
+    /// else a message behind many others would be given up before its turn.
+    pub const WAITING: u32 = 1 << 31;
 }
 
 /// How a claim ends.
@@ -164,7 +176,8 @@ pub struct Fence {
 pub enum Outcome {
     /// Answered (`None`), or not to be answered, because (`not_mentioned`, `denied`, `cancelled`, …).
     Done(Option<String>),
-    /// Back to `received`, its turn has not come; that it has so many before it is noted.
+    /// Back to `received`, its turn has not come; that it has so many before it is noted, unless it was to be ended
+    /// meanwhile: then it is claimable again at once.
     Waits { ahead: u32 },
     /// To be tried again (`failed` in the table).
     Retry { at: UnixMillis, reason: String },

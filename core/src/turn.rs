@@ -235,7 +235,8 @@ mod tests {
             body: Body::Message(Box::new(message("why?"))),
         };
         let fence = Fence { event: EventId::new(), attempt: 1 };
-        let claim = Claim { fence, event, scope: "s".into(), trace: None, received_at: UnixMillis(0), ahead: 0 };
+        let claim =
+            Claim { fence, event, scope: "s".into(), trace: None, received_at: UnixMillis(0), ahead: 0, cancel: None };
         assert_eq!(turn.handle(claim, Cancellation::default()).await.unwrap(), Ended::Settled);
         let notices = chat.notices.lock().unwrap();
         notices.clone()

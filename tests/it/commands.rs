@@ -73,7 +73,7 @@ async fn migrate_says_what_it_applied(backing: Backing) {
     let first = with_config(folder.path(), &["migrate"], &config).await;
     assert!(first.code == 0 && first.stdout.contains("applied 0001 initial"), "{first:?}");
     let second = with_config(folder.path(), &["migrate"], &config).await;
-    assert!(second.code == 0 && !second.stdout.contains("0001"), "{second:?}");
+    assert!(second.code == 0 && !second.stdout.contains("000"), "{second:?}");
     assert!(second.stdout.contains("up to date"), "{second:?}");
 }
 

@@ -4,6 +4,7 @@ mod accept;
 mod cancel;
 mod claim;
 mod group_commit;
+mod scope;
 mod settle;
 mod wake;
 
@@ -19,7 +20,7 @@ use magpie_core::store::StoreError;
 use tokio::sync::broadcast;
 
 #[cfg(test)]
-pub(crate) use claim::CLAIM_MESSAGES;
+pub(crate) use claim::{CLAIM_MESSAGES, CLAIM_WAITING};
 pub(crate) use group_commit::GroupCommit;
 pub(crate) use settle::end;
 pub(crate) use wake::Waker;
@@ -112,12 +113,23 @@ impl Inbox for SqlInbox {
         }))
     }
 
-    fn open_in_scope<'a>(&'a self, _: &'a BotId, _: &'a ScopeKey) -> BoxFuture<'a, Result<Vec<OpenEvent>, StoreError>> {
-        Box::pin(async { Err(StoreError::Bug { doing: "open_in_scope", source: "missing".into() }) })
+    fn open_in_scope<'a>(
+        &'a self,
+        bot: &'a BotId,
+        scope: &'a ScopeKey,
+    ) -> BoxFuture<'a, Result<Vec<OpenEvent>, StoreError>> {
+        Box::pin(bounded("looking at a queue", scope::open(self.database.pools(), bot, scope)))
     }
 
-    fn absorb<'a>(&'a self, _: Fence, _: &'a [EventId]) -> BoxFuture<'a, Result<Vec<Event>, StoreError>> {
-        Box::pin(async { Err(StoreError::Bug { doing: "absorb", source: "missing".into() }) })
+    fn absorb<'a>(&'a self, fence: Fence, events: &'a [EventId]) -> BoxFuture<'a, Result<Vec<Event>, StoreError>> {
+        Box::pin(bounded("merging messages", async move {
+            let now = self.database.clock().now();
+            let merged = scope::absorb(self.database.pools(), fence, events, now).await?;
+            if !events.is_empty() {
+                self.database.waker().wake();
+            }
+            Ok(merged)
+        }))
     }
 
     fn cancellations(&self) -> broadcast::Receiver<EventId> {

@@ -161,8 +161,8 @@ impl Session {
     pub(crate) async fn guard(&mut self, fence: Fence) -> Result<Option<Id>, Failure> {
         const GUARD: Sql = Sql {
             postgres: "SELECT conversation_id FROM events
-                       WHERE id = $1 AND attempts = $2 AND state = 'running' FOR UPDATE",
-            sqlite: "SELECT conversation_id FROM events WHERE id = $1 AND attempts = $2 AND state = 'running'",
+                       WHERE id = $1 AND claim = $2 AND state = 'running' FOR UPDATE",
+            sqlite: "SELECT conversation_id FROM events WHERE id = $1 AND claim = $2 AND state = 'running'",
         };
         let row: Option<(Option<Id>,)> = self.optional(GUARD, args![fence.event, fence.attempt]).await?;
         row.map(|(conversation,)| conversation).ok_or(Failure::Fenced(fence.event))

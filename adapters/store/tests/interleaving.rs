@@ -1,5 +1,5 @@
-//! Any interleaving of accepting, claiming, ending and dying workers, against a simple model: never two of a scope at
-//! once, order kept, nothing lost.
+//! Any interleaving of accepting, claiming, showing places, ending and dying workers, against a simple model: never two
+//! of a scope at once, order kept, nothing lost.
 
 #[expect(dead_code, reason = "shared by several test binaries")]
 mod support;
@@ -19,6 +19,8 @@ enum Step {
     Accept { scope: u8 },
     AcceptAgain { which: usize },
     Claim { worker: u8, limit: u32 },
+    ClaimWaiting { worker: u8, limit: u32 },
+    Waits { which: usize, ahead: u32 },
     Done { which: usize },
     Retry { which: usize, after_seconds: u64 },
     Dead { which: usize },
@@ -32,6 +34,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..3_u8).prop_map(|scope| Step::Accept { scope }),
         1 => any::<usize>().prop_map(|which| Step::AcceptAgain { which }),
         4 => (0..2_u8, 1..4_u32).prop_map(|(worker, limit)| Step::Claim { worker, limit }),
+        3 => (0..2_u8, 1..4_u32).prop_map(|(worker, limit)| Step::ClaimWaiting { worker, limit }),
+        3 => (any::<usize>(), 0..3_u32).prop_map(|(which, ahead)| Step::Waits { which, ahead }),
         3 => any::<usize>().prop_map(|which| Step::Done { which }),
         2 => (any::<usize>(), 0..40_u64).prop_map(|(which, after_seconds)| Step::Retry { which, after_seconds }),
         1 => any::<usize>().prop_map(|which| Step::Dead { which }),
@@ -44,8 +48,18 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum State {
     Received,
-    Failed { retry_at: UnixMillis },
-    Running { worker: u8, lease_until: UnixMillis },
+    Failed {
+        retry_at: UnixMillis,
+    },
+    Running {
+        worker: u8,
+        lease_until: UnixMillis,
+    },
+    /// Its place in the queue is being shown.
+    Shown {
+        worker: u8,
+        lease_until: UnixMillis,
+    },
     Ended,
 }
 
@@ -54,6 +68,9 @@ struct Known {
     name: String,
     scope: u8,
     fence: Fence,
+    attempts: u32,
+    shown: u32,
+    ahead: Option<u32>,
     state: State,
 }
 
@@ -70,7 +87,7 @@ impl Model {
         let due = |event: &Known| match event.state {
             State::Received => true,
             State::Failed { retry_at } => retry_at <= now,
-            State::Running { lease_until, .. } => lease_until <= now,
+            State::Running { lease_until, .. } | State::Shown { lease_until, .. } => lease_until <= now,
             State::Ended => false,
         };
         let mut seen = Vec::new();
@@ -81,7 +98,8 @@ impl Model {
             }
             seen.push(event.scope);
             if due(event) && claimed.len() < limit as usize {
-                event.fence.attempt += 1;
+                event.attempts += 1;
+                event.fence.attempt = event.attempts;
                 event.state = State::Running { worker, lease_until: now + LEASE };
                 claimed.push(event.fence);
             }
@@ -90,9 +108,34 @@ impl Model {
         claimed
     }
 
+    /// The same for messages whose turn has not come, with the number that each has before it.
+    fn claim_waiting(&mut self, worker: u8, limit: u32, now: UnixMillis) -> Vec<(Fence, u32)> {
+        let mut before = [0; 3];
+        let mut claimed = Vec::new();
+        for event in self.events.iter_mut().filter(|event| event.state != State::Ended) {
+            let place = before[usize::from(event.scope)];
+            before[usize::from(event.scope)] += 1;
+            let due = match event.state {
+                State::Received => event.ahead != Some(place),
+                State::Shown { lease_until, .. } => lease_until <= now,
+                _ => false,
+            };
+            if place > 0 && due && claimed.len() < limit as usize {
+                event.fence.attempt = Fence::WAITING + event.shown;
+                event.shown += 1;
+                event.ahead = Some(place);
+                event.state = State::Shown { worker, lease_until: now + LEASE };
+                claimed.push((event.fence, place));
+            }
+        }
+        self.handed_out.extend(claimed.iter().map(|(fence, _)| fence));
+        claimed
+    }
+
     /// The event that a claim, perhaps a stale one, still holds.
     fn held(&mut self, fence: Fence) -> Option<&mut Known> {
-        self.events.iter_mut().find(|event| event.fence == fence && matches!(event.state, State::Running { .. }))
+        let is_held = |state| matches!(state, State::Running { .. } | State::Shown { .. });
+        self.events.iter_mut().find(|event| event.fence == fence && is_held(event.state))
     }
 
     fn pick(&self, which: usize) -> Option<Fence> {
@@ -107,6 +150,11 @@ async fn settle(fixture: &Fixture, model: &mut Model, which: usize, outcome: Out
     assert_eq!(settled.is_ok(), held.is_some(), "only a claim that still holds can be ended");
     if let Some(event) = held {
         event.state = match outcome {
+            Outcome::Waits { ahead } => {
+                event.ahead = Some(ahead);
+                State::Received
+            }
+            Outcome::Retry { .. } if matches!(event.state, State::Shown { .. }) => State::Received,
             Outcome::Retry { at, .. } => State::Failed { retry_at: at },
             Outcome::Done(_) | Outcome::Dead { .. } => State::Ended,
         };
@@ -120,7 +168,8 @@ async fn take(fixture: &Fixture, model: &mut Model, step: Step) {
             let name = model.events.len().to_string();
             let entry = fixture.message(&name, &format!("scope {scope}")).await;
             let fence = Fence { event: entry.id, attempt: 0 };
-            model.events.push(Known { name, scope, fence, state: State::Received });
+            let state = State::Received;
+            model.events.push(Known { name, scope, fence, attempts: 0, shown: 0, ahead: None, state });
         }
         Step::AcceptAgain { which } if !model.events.is_empty() => {
             let name = &model.events[which % model.events.len()].name;
@@ -133,6 +182,12 @@ async fn take(fixture: &Fixture, model: &mut Model, step: Step) {
             let fences: Vec<_> = claims.iter().map(|claim| claim.fence).collect();
             assert_eq!(fences, model.claim(worker, limit, now));
         }
+        Step::ClaimWaiting { worker, limit } => {
+            let claims = fixture.waiting(&format!("worker {worker}"), limit).await;
+            let places: Vec<_> = claims.iter().map(|claim| (claim.fence, claim.ahead)).collect();
+            assert_eq!(places, model.claim_waiting(worker, limit, now));
+        }
+        Step::Waits { which, ahead } => settle(fixture, model, which, Outcome::Waits { ahead }).await,
         Step::Done { which } => settle(fixture, model, which, Outcome::Done(None)).await,
         Step::Dead { which } => settle(fixture, model, which, Outcome::Dead { reason: "dead".to_owned() }).await,
         Step::Retry { which, after_seconds } => {
@@ -144,15 +199,21 @@ async fn take(fixture: &Fixture, model: &mut Model, step: Step) {
             let renewed = fixture.inbox.renew(fence, LEASE).await;
             let held = model.held(fence);
             assert_eq!(renewed.is_ok(), held.is_some());
-            if let Some(Known { state: State::Running { lease_until, .. }, .. }) = held {
+            if let Some(event) = held
+                && let State::Running { lease_until, .. } | State::Shown { lease_until, .. } = &mut event.state
+            {
                 *lease_until = now + LEASE;
             }
         }
         Step::Release { worker } => {
             fixture.inbox.release(&format!("worker {worker}").into()).await.expect("it releases");
             for event in &mut model.events {
-                if matches!(event.state, State::Running { worker: of, .. } if of == worker) {
+                let (State::Running { worker: of, .. } | State::Shown { worker: of, .. }) = event.state else {
+                    continue;
+                };
+                if of == worker {
                     event.state = State::Received;
+                    event.ahead = None;
                 }
             }
         }

@@ -159,6 +159,9 @@ impl<H: Handler> Worker<H> {
         let span = info_span!("event", event.id = %fence.event, attempt = fence.attempt, bot.id = %claim.event.bot,
             platform = claim.event.platform.as_str(), traceparent = claim.trace.as_deref());
         let cancel = Cancellation::default();
+        if let Some(cause) = claim.cancel {
+            cancel.cancel(cause);
+        }
         self.running().insert(fence.event, (fence, cancel.clone()));
         let handled = async {
             tokio::select! {
@@ -200,11 +203,8 @@ impl<H: Handler> Worker<H> {
     /// Renews the lease for as long as it is ours; returns when it is not.
     async fn keep(&self, fence: Fence, cancel: &Cancellation) {
         let mut renewed = Instant::now();
-        // Between two attempts somebody may have asked to end it; the first time round that can't be.
-        let mut pause = if fence.attempt > 1 { Duration::ZERO } else { self.settings.lease / 4 };
         loop {
-            sleep(pause).await;
-            pause = self.settings.lease / 4;
+            sleep(self.settings.lease / 4).await;
             match self.inbox.renew(fence, self.settings.lease).await {
                 Ok(cause) => {
                     renewed = Instant::now();

@@ -148,6 +148,7 @@ pub async fn a_claim_gives_back_what_was_stored(fixture: &Fixture) {
     assert_eq!(claim.scope, entry.scope);
     assert_eq!(claim.trace, entry.trace);
     assert_eq!(claim.received_at, entry.received_at);
+    assert_eq!((claim.ahead, claim.cancel), (0, None));
 }
 
 pub async fn text_that_a_database_can_not_keep_is_stored_all_the_same(fixture: &Fixture) {
@@ -294,6 +295,9 @@ pub async fn cancel_of_a_running_event_is_seen_at_renewal(fixture: &Fixture) {
     fixture.inbox.cancel(fence.event, CancelCause::Stopped).await.unwrap();
     let seen = fixture.inbox.renew(fence, LEASE).await.unwrap();
     assert_eq!(seen, Some(CancelCause::Recalled), "the first cause stands");
+    let other = fixture.claimed("b", "t").await;
+    fixture.inbox.cancel(other.event, CancelCause::Interrupted).await.unwrap();
+    assert_eq!(fixture.inbox.renew(other, LEASE).await.unwrap(), Some(CancelCause::Interrupted));
     fixture.inbox.settle(fence, Outcome::Done(Some("recalled".to_owned()))).await.unwrap();
     assert_eq!(fixture.inbox.cancel(fence.event, CancelCause::Stopped).await.unwrap(), Cancelled::TooLate);
 }
@@ -306,6 +310,7 @@ pub async fn cancel_of_an_event_with_a_visible_card_is_left_to_a_worker(fixture:
     assert_eq!(fixture.inbox.cancel(fence.event, CancelCause::Stopped).await.unwrap(), Cancelled::Asked);
     let claims = fixture.claim("worker", 10).await;
     assert_eq!(names(&claims), ["a"], "its time has come, so that the card is ended");
+    assert_eq!(claims[0].cancel, Some(CancelCause::Stopped));
     let seen = fixture.inbox.renew(claims[0].fence, LEASE).await.unwrap();
     assert_eq!(seen, Some(CancelCause::Stopped));
 }

@@ -1,7 +1,8 @@
 //! Fakes and contract suites of the ports, for tests only.
 //!
-//! A contract suite is one set of cases over a port, run by every implementation. [`crate::inbox_contract`] and
-//! [`crate::store_contract`] make a test of each case; the implementation gives a way to open a [`stores::Fixture`].
+//! A contract suite is one set of cases over a port, run by every implementation. [`crate::inbox_contract`],
+//! [`crate::waiting_contract`] and [`crate::store_contract`]
+//! make a test of each case; the implementation gives a way to open a [`stores::Fixture`].
 
 pub mod clock;
 pub mod embedding_contract;
@@ -11,5 +12,6 @@ pub mod inbox_contract;
 pub mod samples;
 pub mod store_contract;
 pub mod stores;
+pub mod waiting_contract;
 
 pub use clock::ManualClock;

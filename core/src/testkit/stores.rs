@@ -53,6 +53,11 @@ impl Fixture {
         self.inbox.claim(&WorkerId::from(worker), Lane::Messages, limit, LEASE).await.unwrap()
     }
 
+    /// Claims messages whose turn has not come as `worker`.
+    pub async fn waiting(&self, worker: &str, limit: u32) -> Vec<Claim> {
+        self.inbox.claim(&WorkerId::from(worker), Lane::Waiting, limit, LEASE).await.unwrap()
+    }
+
     /// Stores a message and claims it.
     pub async fn claimed(&self, name: &str, scope: &str) -> Fence {
         let entry = self.message(name, scope).await;

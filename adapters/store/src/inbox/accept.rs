@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use magpie_core::clock::UnixMillis;
-use magpie_core::event::Event;
-use magpie_core::ids::{BotId, MessageId};
+use magpie_core::event::{Body, Event};
+use magpie_core::ids::{BotId, MessageId, ThreadId};
 use magpie_core::inbox::{Acceptance, CancelCause, Entry};
 use serde::Serialize;
 use sqlx::FromRow;
@@ -45,22 +45,23 @@ const INSERT_KEYS: Sql = Sql {
 const INSERT_EVENTS: Sql = Sql {
     postgres: "WITH stored AS (
                    INSERT INTO events (id, bot, platform, kind, lane, scope, platform_event_id, platform_message_id,
-                                       state, reason, trace, body, occurred_at, received_at, done_at)
+                                       chat_id, thread_id, state, reason, trace, body, occurred_at, received_at, done_at)
                    SELECT w.id, w.bot, w.platform, w.kind, w.lane, w.scope, w.platform_event_id, w.platform_message_id,
-                          w.state, w.reason, w.trace, w.body::jsonb, to_timestamp(w.occurred_ms / 1000.0),
+                          w.chat_id, w.thread_id, w.state, w.reason, w.trace, w.body::jsonb, to_timestamp(w.occurred_ms / 1000.0),
                           to_timestamp(w.received_ms / 1000.0), to_timestamp(w.done_ms / 1000.0)
                    FROM jsonb_to_recordset($1) AS w(
                        id uuid, bot text, platform text, kind text, lane text, scope text, platform_event_id text,
-                       platform_message_id text, state text, reason text, trace text, body text,
+                       platform_message_id text, chat_id text, thread_id text, state text, reason text, trace text, body text,
                        occurred_ms bigint, received_ms bigint, done_ms bigint)
                    ORDER BY w.id
                )
                SELECT pg_notify('magpie_inbox', '')",
     sqlite: "INSERT INTO events (id, bot, platform, kind, lane, scope, platform_event_id, platform_message_id,
-                                 state, reason, trace, body, occurred_at, received_at, done_at)
+                                 chat_id, thread_id, state, reason, trace, body, occurred_at, received_at, done_at)
              SELECT json_extract(value, '$.id'), json_extract(value, '$.bot'), json_extract(value, '$.platform'),
                     json_extract(value, '$.kind'), json_extract(value, '$.lane'), json_extract(value, '$.scope'),
                     json_extract(value, '$.platform_event_id'), json_extract(value, '$.platform_message_id'),
+                    json_extract(value, '$.chat_id'), json_extract(value, '$.thread_id'),
                     json_extract(value, '$.state'), json_extract(value, '$.reason'), json_extract(value, '$.trace'),
                     json_extract(value, '$.body'), json_extract(value, '$.occurred_ms'),
                     json_extract(value, '$.received_ms'), json_extract(value, '$.done_ms')
@@ -144,6 +145,8 @@ struct EventRow<'a> {
     scope: &'a str,
     platform_event_id: &'a str,
     platform_message_id: Option<&'a str>,
+    chat_id: Option<&'a str>,
+    thread_id: Option<&'a str>,
     state: &'static str,
     reason: Option<String>,
     trace: Option<&'a str>,
@@ -184,6 +187,7 @@ fn decide(entries: &[Entry], mut known: HashMap<Key, Option<String>>, now: UnixM
 fn event_row(entry: &Entry, cancelled: Option<String>, now: UnixMillis) -> Result<EventRow<'_>, Failure> {
     let event = &entry.event;
     let reason = cancelled.or_else(|| entry.done.clone());
+    let message = if let Body::Message(message) = &event.body { Some(message) } else { None };
     Ok(EventRow {
         id: entry.id.0,
         bot: event.bot.as_str(),
@@ -193,6 +197,8 @@ fn event_row(entry: &Entry, cancelled: Option<String>, now: UnixMillis) -> Resul
         scope: entry.scope.as_str(),
         platform_event_id: &event.platform_event_id,
         platform_message_id: event.message_id().map(MessageId::as_str),
+        chat_id: message.map(|message| message.chat.id.as_str()),
+        thread_id: message.and_then(|message| message.thread.as_ref()).map(ThreadId::as_str),
         state: if reason.is_some() { "done" } else { "received" },
         done_ms: reason.is_some().then_some(now.0),
         reason,

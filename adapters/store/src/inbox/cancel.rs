@@ -70,12 +70,24 @@ async fn cancel_within(
         return Ok(Cancelled::Unknown);
     };
     match row.state.as_str() {
-        "done" | "dead" => Ok(Cancelled::TooLate),
+        "done" | "dead" => {
+            forget(session, event, cause).await?;
+            Ok(Cancelled::TooLate)
+        }
         "running" => ask(session, event, cause, now).await,
         // Between two attempts a card may be on show already: somebody has to bring it to its end.
         _ if shows_something(session, event).await? => ask(session, event, cause, now).await,
         _ => end(session, event, cause, now).await,
     }
+}
+
+/// What was only overheard and is taken back is not passed on to anybody from now on.
+async fn forget(session: &mut Session, event: EventId, cause: CancelCause) -> Result<(), Failure> {
+    let statement = "UPDATE events SET reason = $2 WHERE id = $1 AND reason = 'not_mentioned'";
+    if cause == CancelCause::Recalled {
+        session.execute(statement, args![event, cause.reason()]).await?;
+    }
+    Ok(())
 }
 
 async fn shows_something(session: &mut Session, event: EventId) -> Result<bool, Failure> {
@@ -84,10 +96,12 @@ async fn shows_something(session: &mut Session, event: EventId) -> Result<bool, 
     Ok(row.is_some_and(|(unfinished,)| unfinished > 0))
 }
 
-/// Leaves the wish with the event. The first cause stands; an event that waits for its next attempt gets it now.
+/// Leaves the wish with the event. The first cause stands; an event that waits for its next attempt gets it now, and one
+/// that waits for its turn is claimable as if its place had changed.
 async fn ask(session: &mut Session, event: EventId, cause: CancelCause, now: UnixMillis) -> Result<Cancelled, Failure> {
     let statement = "UPDATE events
-                     SET cancel = coalesce(cancel, $2), retry_at = CASE WHEN state = 'failed' THEN $3 ELSE retry_at END
+                     SET cancel = coalesce(cancel, $2), ahead = NULL,
+                         retry_at = CASE WHEN state = 'failed' THEN $3 ELSE retry_at END
                      WHERE id = $1";
     session.execute(statement, args![event, cause.reason(), now]).await?;
     session.notify_cancel(event).await?;
