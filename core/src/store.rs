@@ -97,7 +97,8 @@ pub trait Store: Topics + Versions + Send + Sync {
     /// A round trip to the database.
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Removes dedupe keys older than `dedupe` and, if not zero, history older than `history`; in small batches.
+    /// Removes dedupe keys older than `dedupe`, allowances that are all back and, if not zero, history older than
+    /// `history`; in small batches. What people have chosen stays.
     fn tidy(&self, dedupe: Duration, history: Duration) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 

@@ -121,6 +121,11 @@ impl Failure {
         // serialization_failure, deadlock_detected
         matches!(error.code().as_deref(), Some("40001" | "40P01"))
     }
+
+    /// Another transaction made the same key meanwhile.
+    pub(crate) fn is_taken(&self) -> bool {
+        matches!(self, Self::Sql(sqlx::Error::Database(error)) if error.is_unique_violation())
+    }
 }
 
 /// Whether waiting may help: no connection, no room, no answer, or no schema yet.

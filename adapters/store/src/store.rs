@@ -1,9 +1,12 @@
 //! The store port.
 
+mod allowances;
 mod answers;
+mod choices;
 mod conversations;
 mod deliveries;
 mod messages;
+mod overheard;
 mod records;
 mod tidy;
 mod topics;
@@ -24,6 +27,8 @@ use crate::session::Pools;
 
 #[cfg(test)]
 pub(crate) use messages::HISTORY;
+#[cfg(test)]
+pub(crate) use overheard::OVERHEARD;
 
 /// [`Store`] over either database.
 pub(crate) struct SqlStore {

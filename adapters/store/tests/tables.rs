@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use magpie_core::clock::Clock;
 use magpie_core::event::PlatformKind;
-use magpie_core::ids::EventId;
+use magpie_core::ids::{ConversationId, EventId};
 use magpie_core::inbox::Lane;
 use magpie_core::store::{Opening, Store, Vote};
 use magpie_core::testkit::samples::{BOT, answer, message_entry};
@@ -82,7 +82,7 @@ async fn published_tables_and_columns_are_there() {
 }
 
 /// One answered question, recorded and voted on more than once.
-async fn answered(database: &Database, clock: &dyn Clock) {
+async fn answered(database: &Database, clock: &dyn Clock) -> (EventId, ConversationId) {
     let (inbox, store) = (database.inbox(), database.store());
     inbox.accept(message_entry("a", "s", clock.now())).await.expect("it is stored");
     let claims = inbox.claim(&"worker".into(), Lane::Messages, 1, LEASE).await.expect("it claims");
@@ -96,6 +96,7 @@ async fn answered(database: &Database, clock: &dyn Clock) {
         vote(&*store, fence.event, up, clock).await;
     }
     store.complete(fence, &answer.delivery, None).await.expect("it completes");
+    (fence.event, conversation)
 }
 
 fn opening(clock: &dyn Clock) -> Opening {
@@ -112,20 +113,28 @@ fn opening(clock: &dyn Clock) -> Opening {
 }
 
 async fn vote(store: &dyn Store, event: EventId, up: bool, clock: &dyn Clock) {
-    let vote =
-        Vote { bot: BOT.into(), event, user: "ou_ada".into(), up, reason: None, comment: None, now: clock.now() };
+    let vote = Vote {
+        bot: BOT.into(),
+        event,
+        user: "ou_ada".into(),
+        up,
+        reason: Some("outdated".to_owned()),
+        comment: None,
+        now: clock.now(),
+    };
     assert!(store.vote(&vote).await.expect("it is stored"));
 }
 
 /// Each finds one row, in either database.
-const SUMMARY: [&str; 5] = [
+const SUMMARY: [&str; 6] = [
     "SELECT count(*) FROM usage_daily WHERE answers = 1 AND prompt_tokens = 11 AND completion_tokens = 5
         AND engine = 'primary' AND CAST(day AS text) = '2026-01-01'",
-    "SELECT count(*) FROM feedback WHERE value = 'down'",
+    "SELECT count(*) FROM feedback WHERE value = 'down' AND reason = 'outdated'",
     "SELECT count(*) FROM feedback",
     "SELECT count(*) FROM messages m JOIN events e ON e.conversation_id = m.conversation_id
         WHERE m.role = 'assistant' AND m.fallback_from = 'local' AND e.state = 'done' AND e.attempts = 1",
     "SELECT count(*) FROM deliveries WHERE kind = 'answer' AND state = 'final' AND sequence = 7",
+    "SELECT count(*) FROM events WHERE chat_id = 'oc_team' AND thread_id IS NULL",
 ];
 
 #[tokio::test]
@@ -158,6 +167,50 @@ async fn postgres_tables_tell_of_an_answer_once() {
                     AND e.body ->> 'platform_event_id' = 'ev_a'";
     let rows: i64 = sqlx::query_scalar(native).fetch_one(&mut connection).await.expect("it reads");
     assert_eq!(rows, 1, "times and JSON are native");
+}
+
+/// A second answer by the same engine, recorded twice by an event of its own.
+async fn answered_again(database: &Database, clock: &dyn Clock) {
+    let (event, conversation) = answered(database, clock).await;
+    let (inbox, store) = (database.inbox(), database.store());
+    inbox.accept(message_entry("again", "t", clock.now())).await.expect("it is stored");
+    let claims = inbox.claim(&"worker".into(), Lane::Messages, 1, LEASE).await.expect("it claims");
+    let answer = answer(conversation, event, "another answer", clock.now());
+    for _ in 0..2 {
+        store.record_version(claims[0].fence, &answer).await.expect("it is recorded");
+    }
+}
+
+/// Each finds one row, in either database.
+const VERSIONS: [&str; 4] = [
+    "SELECT count(*) FROM usage_daily WHERE answers = 2 AND prompt_tokens = 22 AND completion_tokens = 10",
+    "SELECT count(*) FROM answer_versions WHERE number = 1 AND text = 'answer' AND made_by IS NULL AND NOT chosen",
+    "SELECT count(*) FROM answer_versions v JOIN events e ON e.id = v.made_by
+        WHERE v.number = 2 AND v.text = 'another answer' AND v.engine = 'primary' AND v.fallback_from = 'local'
+          AND v.completion_tokens = 5 AND v.chosen AND e.platform_event_id = 'ev_again'",
+    "SELECT count(*) FROM messages m JOIN feedback f ON f.message_id = m.id WHERE m.text = 'another answer'",
+];
+
+#[tokio::test]
+async fn sqlite_tables_tell_of_each_version_once() {
+    let file = SqliteFile::new();
+    answered_again(&file.open().await, &*file.clock).await;
+    let mut connection = look(&file).await;
+    for statement in VERSIONS {
+        let rows: i64 = sqlx::query_scalar(statement).fetch_one(&mut connection).await.expect("it reads");
+        assert_eq!(rows, 1, "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn postgres_tables_tell_of_each_version_once() {
+    let Some(server) = PostgresDatabase::create("postgres_tables_tell_of_each_version_once").await else { return };
+    answered_again(&server.open().await, &*server.clock).await;
+    let mut connection = server.look().await;
+    for statement in VERSIONS {
+        let rows: i64 = sqlx::query_scalar(statement).fetch_one(&mut connection).await.expect("it reads");
+        assert_eq!(rows, 1, "{statement}");
+    }
 }
 
 /// A row that no version can read must not hold its conversation up for ever.

@@ -1,7 +1,7 @@
 //! Fakes and contract suites of the ports, for tests only.
 //!
 //! A contract suite is one set of cases over a port, run by every implementation. [`crate::inbox_contract`],
-//! [`crate::waiting_contract`] and [`crate::store_contract`]
+//! [`crate::waiting_contract`], [`crate::store_contract`], [`crate::topics_contract`] and [`crate::versions_contract`]
 //! make a test of each case; the implementation gives a way to open a [`stores::Fixture`].
 
 pub mod clock;
@@ -12,6 +12,8 @@ pub mod inbox_contract;
 pub mod samples;
 pub mod store_contract;
 pub mod stores;
+pub mod topics_contract;
+pub mod versions_contract;
 pub mod waiting_contract;
 
 pub use clock::ManualClock;

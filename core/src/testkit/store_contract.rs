@@ -44,7 +44,7 @@ macro_rules! store_contract {
     };
 }
 
-async fn ask(fixture: &Fixture, fence: Fence, conversation: ConversationId, text: &str) {
+pub(super) async fn ask(fixture: &Fixture, fence: Fence, conversation: ConversationId, text: &str) {
     let question = Question {
         conversation,
         text: text.to_owned(),
@@ -55,12 +55,12 @@ async fn ask(fixture: &Fixture, fence: Fence, conversation: ConversationId, text
     fixture.store.add_question(fence, question).await.unwrap();
 }
 
-async fn open(fixture: &Fixture, fence: Fence, scope: &str) -> ConversationId {
+pub(super) async fn open(fixture: &Fixture, fence: Fence, scope: &str) -> ConversationId {
     fixture.store.open_conversation(fence, fixture.opening(scope)).await.unwrap().id
 }
 
 /// Question and answer of one event, from acceptance to its end.
-async fn turn(fixture: &Fixture, name: &str, scope: &str) -> (EventId, ConversationId) {
+pub(super) async fn turn(fixture: &Fixture, name: &str, scope: &str) -> (EventId, ConversationId) {
     let fence = fixture.claimed(name, scope).await;
     let conversation = open(fixture, fence, scope).await;
     ask(fixture, fence, conversation, &format!("{name}?")).await;
@@ -70,7 +70,7 @@ async fn turn(fixture: &Fixture, name: &str, scope: &str) -> (EventId, Conversat
     (fence.event, conversation)
 }
 
-fn texts(messages: &[StoredMessage]) -> Vec<&str> {
+pub(super) fn texts(messages: &[StoredMessage]) -> Vec<&str> {
     messages.iter().map(|message| message.text.as_str()).collect()
 }
 

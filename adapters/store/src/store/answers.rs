@@ -2,13 +2,14 @@
 
 use magpie_core::clock::UnixMillis;
 use magpie_core::engine::{Choice, Completion, Finish};
+use magpie_core::ids::EventId;
 use magpie_core::inbox::{Fence, Outcome};
 use magpie_core::store::{Answer, Delivery, DeliveryState};
 use uuid::Uuid;
 
 use super::conversations::touch;
 use super::deliveries::put;
-use crate::column::args;
+use crate::column::{Arg, args};
 use crate::errors::Failure;
 use crate::inbox::end;
 use crate::session::{Excluding, Pools, Session, Sql};
@@ -17,12 +18,12 @@ use crate::session::{Excluding, Pools, Session, Sql};
 pub(super) async fn record(pools: &Pools, fence: Fence, answer: &Answer) -> Result<(), Failure> {
     let mut session = pools.write(Excluding::Nothing).await?;
     session.guard(fence).await?;
-    if let Some((choice, completion)) = &answer.by {
-        if !add_message(&mut session, fence, answer, (choice, completion)).await? {
+    if let Some(by) = &answer.by {
+        if !add_message(&mut session, fence.event, answer, by).await? {
             session.commit().await?;
             return Ok(());
         }
-        add_usage(&mut session, answer, (choice, completion)).await?;
+        add_usage(&mut session, answer, by).await?;
         touch(&mut session, answer.conversation, answer.now).await?;
     }
     put(&mut session, &answer.delivery, answer.delivery.state).await?;
@@ -31,23 +32,27 @@ pub(super) async fn record(pools: &Pools, fence: Fence, answer: &Answer) -> Resu
 }
 
 /// False if the event has its answer already.
-async fn add_message(
+pub(super) async fn add_message(
     session: &mut Session,
-    fence: Fence,
+    event: EventId,
     answer: &Answer,
-    (choice, completion): (&Choice, &Completion),
+    by: &(Choice, Completion),
 ) -> Result<bool, Failure> {
     let statement = "INSERT INTO messages
-            (id, conversation_id, event_id, role, text, reasoning, engine, model, fallback_from, fallback_reason,
-             finish, prompt_tokens, completion_tokens, created_at)
+            (id, conversation_id, event_id, role, created_at, text, reasoning, engine, model, fallback_from,
+             fallback_reason, finish, prompt_tokens, completion_tokens)
         VALUES ($1, $2, $3, 'assistant', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         ON CONFLICT (event_id, role) DO NOTHING";
+    let mut args = args![Uuid::now_v7(), answer.conversation, event, answer.now];
+    args.extend(columns(answer, by));
+    Ok(session.execute(statement, args).await? == 1)
+}
+
+/// From `text` to `completion_tokens`, in the order of the tables that keep answers.
+pub(super) fn columns(answer: &Answer, (choice, completion): &(Choice, Completion)) -> Vec<Arg> {
     let reasoning = (!answer.reasoning.is_empty()).then_some(answer.reasoning.as_str());
     let fallback = choice.fallback.as_ref();
-    let args = args![
-        Uuid::now_v7(),
-        answer.conversation,
-        fence.event,
+    args![
         &answer.text,
         reasoning,
         &choice.engine.name,
@@ -56,10 +61,8 @@ async fn add_message(
         fallback.map(|fallback| fallback.reason.as_str()),
         finish_name(completion.finish),
         completion.prompt_tokens,
-        completion.completion_tokens,
-        answer.now
-    ];
-    Ok(session.execute(statement, args).await? == 1)
+        completion.completion_tokens
+    ]
 }
 
 fn finish_name(finish: Finish) -> &'static str {
@@ -71,10 +74,10 @@ fn finish_name(finish: Finish) -> &'static str {
 }
 
 /// Days are days of UTC.
-async fn add_usage(
+pub(super) async fn add_usage(
     session: &mut Session,
     answer: &Answer,
-    (choice, completion): (&Choice, &Completion),
+    (choice, completion): &(Choice, Completion),
 ) -> Result<(), Failure> {
     const ADD: Sql = Sql {
         postgres: "INSERT INTO usage_daily

@@ -10,7 +10,7 @@ use sqlx::types::Json;
 
 use crate::column::{Arg, Id, Stamp, args, json};
 use crate::errors::Failure;
-use crate::session::{Excluding, Pools, Session};
+use crate::session::{Excluding, Pools, Session, Sql};
 
 /// `kind` is the delivery's part. The whole reference to the card is kept as JSON; its ids and number stand beside it
 /// to be looked for.
@@ -53,6 +53,22 @@ pub(super) async fn find(pools: &Pools, event: EventId, part: &str) -> Result<Op
     let statement = "SELECT id, event_id, bot, kind, state, card, final_card, updated_at FROM deliveries
                      WHERE event_id = $1 AND kind = $2";
     let row: Option<Row> = pools.read().await?.optional(statement, args![event, part]).await?;
+    row.map(Row::read).transpose()
+}
+
+/// Keeps it from others until the end of the transaction.
+pub(super) async fn find_to_change(
+    session: &mut Session,
+    event: EventId,
+    part: &str,
+) -> Result<Option<Delivery>, Failure> {
+    const FIND: Sql = Sql {
+        postgres: "SELECT id, event_id, bot, kind, state, card, final_card, updated_at FROM deliveries
+                   WHERE event_id = $1 AND kind = $2 FOR UPDATE",
+        sqlite: "SELECT id, event_id, bot, kind, state, card, final_card, updated_at FROM deliveries
+                 WHERE event_id = $1 AND kind = $2",
+    };
+    let row: Option<Row> = session.optional(FIND, args![event, part]).await?;
     row.map(Row::read).transpose()
 }
 

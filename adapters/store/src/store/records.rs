@@ -15,15 +15,16 @@ use crate::session::{Excluding, Pools};
 pub(super) async fn vote(pools: &Pools, vote: &Vote) -> Result<bool, Failure> {
     const ANSWER: &str = "SELECT m.id FROM messages m JOIN conversations c ON c.id = m.conversation_id
                           WHERE m.event_id = $1 AND m.role = 'assistant' AND c.bot = $2";
-    const VOTE: &str = "INSERT INTO feedback (id, message_id, bot, user_id, value, comment, created_at)
-                        VALUES ($1, $2, $3, $4, $5, $6, $7)
+    const VOTE: &str = "INSERT INTO feedback (id, message_id, bot, user_id, value, reason, comment, created_at)
+                        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
                         ON CONFLICT (message_id, user_id) DO UPDATE SET
-                            value = excluded.value, comment = excluded.comment, created_at = excluded.created_at";
+                            value = excluded.value, reason = excluded.reason, comment = excluded.comment,
+                            created_at = excluded.created_at";
     let mut session = pools.write(Excluding::Nothing).await?;
     let answer: Option<(Id,)> = session.optional(ANSWER, args![vote.event, &vote.bot]).await?;
     let Some((message,)) = answer else { return Ok(false) };
     let value = if vote.up { "up" } else { "down" };
-    let args = args![Uuid::now_v7(), message.0, &vote.bot, &vote.user, value, &vote.comment, vote.now];
+    let args = args![Uuid::now_v7(), message.0, &vote.bot, &vote.user, value, &vote.reason, &vote.comment, vote.now];
     session.execute(VOTE, args).await?;
     session.commit().await?;
     Ok(true)

@@ -21,8 +21,15 @@ pub(super) struct Kept {
 const OLD_KEYS: &str = "DELETE FROM event_keys WHERE (bot, key) IN (
     SELECT bot, key FROM event_keys WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
 
+/// All of an allowance is back within a minute, and who was told to wait is told again after one.
+const ALLOWANCES: Duration = Duration::from_secs(3600);
+
+const OLD_ALLOWANCES: &str = "DELETE FROM allowances WHERE (bot, user_id) IN (
+    SELECT bot, user_id FROM allowances WHERE updated_at < $1 ORDER BY updated_at LIMIT $2)";
+
 /// Children come before their parents, so that no statement removes more than a batch by cascade. Open events and
-/// conversations that live stay, however old.
+/// conversations that live stay, however old. The few versions of an answer go with their event, a summary with its
+/// conversation; what people have chosen stays.
 const OLD_HISTORY: [&str; 4] = [
     "DELETE FROM messages WHERE id IN (
         SELECT id FROM messages WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
@@ -36,6 +43,7 @@ const OLD_HISTORY: [&str; 4] = [
 
 pub(super) async fn tidy(pools: &Pools, kept: Kept) -> Result<(), Failure> {
     remove(pools, OLD_KEYS, kept.now - kept.dedupe).await?;
+    remove(pools, OLD_ALLOWANCES, kept.now - ALLOWANCES).await?;
     if kept.history.is_zero() {
         return Ok(());
     }
