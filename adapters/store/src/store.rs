@@ -88,6 +88,11 @@ impl Store for SqlStore {
         Box::pin(bounded("storing a delivery", deliveries::save(self.pools(), fence, delivery)))
     }
 
+    fn revise_delivery<'a>(&'a self, fence: Fence, delivery: &'a Delivery, sequence: u64) -> Reply<'a, bool> {
+        let revision = deliveries::Revision { delivery, sequence };
+        Box::pin(bounded("changing a delivery", deliveries::revise(self.pools(), fence, revision)))
+    }
+
     fn record_answer<'a>(&'a self, fence: Fence, answer: &'a Answer) -> Reply<'a, ()> {
         Box::pin(bounded("storing an answer", answers::record(self.pools(), fence, answer)))
     }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::samples::{answer, card};
 use super::store_contract::{ask, open, texts, turn};
 use super::stores::{Fixture, LEASE};
-use crate::card::CardState;
+use crate::card::{Card, CardState};
 use crate::ids::{ConversationId, EventId};
 use crate::inbox::{Fence, Outcome};
-use crate::store::{Answer, Delivery, DeliveryState, StoreError};
+use crate::store::{Answer, Delivery, DeliveryState, StoreError, VersionChoice};
 
 /// Makes a test of every case, as [`crate::inbox_contract`].
 #[macro_export]
@@ -25,6 +25,7 @@ macro_rules! versions_contract {
             a_delivery_ends_again_with_the_card_of_the_new_version,
             a_version_is_chosen_and_stands_in_the_conversation,
             no_version_is_chosen_that_is_not_there_or_while_the_card_changes,
+            of_two_changes_of_a_finished_card_that_read_the_same_one_is_made,
             a_late_worker_changes_no_version,
             versions_recorded_at_once_get_numbers_of_their_own,
             tidying_removes_versions_with_their_question,
@@ -42,7 +43,7 @@ async fn further(fixture: &Fixture, event: EventId, conversation: ConversationId
 }
 
 async fn record(fixture: &Fixture, fence: Fence, answer: &Answer) -> u32 {
-    fixture.store.record_version(fence, answer).await.unwrap()
+    fixture.store.record_version(fence, answer.delivery.event, answer).await.unwrap()
 }
 
 /// Records a further answer by a task of its own, shows it, and ends the task.
@@ -147,20 +148,29 @@ pub async fn a_delivery_ends_again_with_the_card_of_the_new_version(fixture: &Fi
     assert_eq!(versions(fixture, event).await[0], version(1, "a!", false));
 }
 
+/// Turns to a version with `card` on show, as somebody does who read the delivery as it is now.
+async fn turn_to(fixture: &Fixture, fence: Fence, choice: (EventId, u32), card: &Card) -> Result<bool, StoreError> {
+    let (question, number) = choice;
+    let Some(mut delivery) = fixture.store.delivery(question, "answer").await.unwrap() else { return Ok(false) };
+    let before = delivery.card.sequence;
+    delivery.card.take_over();
+    delivery.final_card = Some(card.clone());
+    fixture.store.choose_version(fence, VersionChoice { question, number }, &delivery, before).await
+}
+
 pub async fn a_version_is_chosen_and_stands_in_the_conversation(fixture: &Fixture) {
     let (event, conversation) = turn(fixture, "a", "s").await;
     again(fixture, (event, conversation), "second").await;
     let fence = fixture.claimed("page", "t").await;
-    let choose = |number, card| fixture.store.choose_version(fence, event, number, card);
     let first = card(CardState::Done, "first of two");
-    let delivery = choose(1, &first).await.unwrap().unwrap();
+    assert!(turn_to(fixture, fence, (event, 1), &first).await.unwrap());
+    let delivery = fixture.store.delivery(event, "answer").await.unwrap().unwrap();
     assert_eq!((delivery.state, delivery.final_card.as_ref()), (DeliveryState::Final, Some(&first)));
-    assert_eq!(fixture.store.delivery(event, "answer").await.unwrap(), Some(delivery));
     assert_eq!(history(fixture, conversation).await, ["a?", "a!"]);
     assert_eq!(versions(fixture, event).await, [version(1, "a!", true), version(2, "second", false)]);
     let second = card(CardState::Done, "second of two");
     for _ in 0..2 {
-        assert!(choose(2, &second).await.unwrap().is_some());
+        assert!(turn_to(fixture, fence, (event, 2), &second).await.unwrap());
         assert_eq!(history(fixture, conversation).await, ["a?", "second"]);
     }
     fixture.inbox.settle(fence, Outcome::Done(None)).await.unwrap();
@@ -172,20 +182,40 @@ pub async fn no_version_is_chosen_that_is_not_there_or_while_the_card_changes(fi
     let (event, conversation) = turn(fixture, "a", "s").await;
     let fence = fixture.claimed("page", "t").await;
     let other = card(CardState::Done, "other");
-    let choose = |event, number| fixture.store.choose_version(fence, event, number, &other);
-    assert_eq!(choose(event, 1).await.unwrap(), None, "there is nothing to choose from");
+    assert!(!turn_to(fixture, fence, (event, 1), &other).await.unwrap(), "there is nothing to choose from");
     again(fixture, (event, conversation), "second").await;
-    assert_eq!(choose(event, 3).await.unwrap(), None);
-    assert_eq!(choose(EventId::new(), 1).await.unwrap(), None);
+    assert!(!turn_to(fixture, fence, (event, 3), &other).await.unwrap());
+    assert!(!turn_to(fixture, fence, (EventId::new(), 1), &other).await.unwrap());
     let ended = fixture.store.delivery(event, "answer").await.unwrap().unwrap();
     for state in [DeliveryState::Open, DeliveryState::Finishing, DeliveryState::Dropped] {
         let changing = Delivery { state, ..ended.clone() };
         fixture.store.save_delivery(fence, &changing).await.unwrap();
-        assert_eq!(choose(event, 1).await.unwrap(), None);
+        assert!(!turn_to(fixture, fence, (event, 1), &other).await.unwrap());
         assert_eq!(fixture.store.delivery(event, "answer").await.unwrap(), Some(changing), "nothing has changed");
     }
     assert_eq!(history(fixture, conversation).await, ["a?", "second"]);
     assert_eq!(versions(fixture, event).await, [version(1, "a!", false), version(2, "second", true)]);
+}
+
+pub async fn of_two_changes_of_a_finished_card_that_read_the_same_one_is_made(fixture: &Fixture) {
+    let (event, _) = turn(fixture, "a", "s").await;
+    let (one, other) = (fixture.claimed("one", "t").await, fixture.claimed("other", "u").await);
+    let read = fixture.store.delivery(event, "answer").await.unwrap().unwrap();
+    let change = |text: &str| {
+        let mut delivery = Delivery { final_card: Some(card(CardState::Done, text)), ..read.clone() };
+        delivery.card.take_over();
+        delivery
+    };
+    let (first, second) = (change("first"), change("second"));
+    let before = read.card.sequence;
+    let (ours, theirs) = tokio::join!(
+        fixture.store.revise_delivery(one, &first, before),
+        fixture.other_store.revise_delivery(other, &second, before)
+    );
+    let (ours, theirs) = (ours.unwrap(), theirs.unwrap());
+    assert!(ours != theirs, "one of them");
+    let now = fixture.store.delivery(event, "answer").await.unwrap().unwrap();
+    assert_eq!(now, if ours { first } else { second });
 }
 
 pub async fn a_late_worker_changes_no_version(fixture: &Fixture) {
@@ -196,8 +226,8 @@ pub async fn a_late_worker_changes_no_version(fixture: &Fixture) {
     fixture.claim("another", 1).await;
     let answer = further(fixture, event, conversation, "late").await;
     let outcomes = [
-        fixture.store.record_version(late, &answer).await.map(|_| ()),
-        fixture.store.choose_version(late, event, 1, &card(CardState::Done, "late")).await.map(|_| ()),
+        fixture.store.record_version(late, event, &answer).await.map(|_| ()),
+        turn_to(fixture, late, (event, 1), &card(CardState::Done, "late")).await.map(|_| ()),
     ];
     for outcome in outcomes {
         assert!(matches!(outcome, Err(StoreError::Fenced(event)) if event == late.event), "{outcome:?}");
@@ -213,8 +243,8 @@ pub async fn versions_recorded_at_once_get_numbers_of_their_own(fixture: &Fixtur
         let theirs = fixture.claimed(&format!("{round}_theirs"), "theirs").await;
         let answer = further(fixture, event, conversation, "more").await;
         let (one, other) = tokio::join!(
-            fixture.store.record_version(ours, &answer),
-            fixture.other_store.record_version(theirs, &answer)
+            fixture.store.record_version(ours, event, &answer),
+            fixture.other_store.record_version(theirs, event, &answer)
         );
         let mut numbers = [one.unwrap(), other.unwrap()];
         numbers.sort_unstable();
@@ -238,6 +268,6 @@ pub async fn tidying_removes_versions_with_their_question(fixture: &Fixture) {
     assert!(versions(fixture, old.0).await.is_empty());
     assert_eq!(versions(fixture, new.0).await.len(), 2);
     let fence = fixture.claimed("late", "u").await;
-    let page = fixture.store.choose_version(fence, old.0, 1, &card(CardState::Done, "page")).await;
-    assert_eq!(page.unwrap(), None, "a press on an old card finds nothing");
+    let page = turn_to(fixture, fence, (old.0, 1), &card(CardState::Done, "page")).await;
+    assert!(!page.unwrap(), "a press on an old card finds nothing");
 }

@@ -56,22 +56,6 @@ pub(super) async fn find(pools: &Pools, event: EventId, part: &str) -> Result<Op
     row.map(Row::read).transpose()
 }
 
-/// Keeps it from others until the end of the transaction.
-pub(super) async fn find_to_change(
-    session: &mut Session,
-    event: EventId,
-    part: &str,
-) -> Result<Option<Delivery>, Failure> {
-    const FIND: Sql = Sql {
-        postgres: "SELECT id, event_id, bot, kind, state, card, final_card, updated_at FROM deliveries
-                   WHERE event_id = $1 AND kind = $2 FOR UPDATE",
-        sqlite: "SELECT id, event_id, bot, kind, state, card, final_card, updated_at FROM deliveries
-                 WHERE event_id = $1 AND kind = $2",
-    };
-    let row: Option<Row> = session.optional(FIND, args![event, part]).await?;
-    row.map(Row::read).transpose()
-}
-
 /// By the message first: a card id may be unknown to the platform's callback, or the other way round.
 pub(super) async fn find_by_card(
     pools: &Pools,
@@ -100,6 +84,43 @@ pub(super) async fn save(pools: &Pools, fence: Fence, delivery: &Delivery) -> Re
     put(&mut session, delivery, delivery.state).await?;
     session.commit().await?;
     Ok(())
+}
+
+/// A change of a delivery that was final with this number when it was read.
+#[derive(Clone, Copy)]
+pub(super) struct Revision<'a> {
+    pub delivery: &'a Delivery,
+    pub sequence: u64,
+}
+
+pub(super) async fn revise(pools: &Pools, fence: Fence, revision: Revision<'_>) -> Result<bool, Failure> {
+    let mut session = pools.write(Excluding::Nothing).await?;
+    session.guard(fence).await?;
+    let revised = revise_within(&mut session, revision).await?;
+    session.commit().await?;
+    Ok(revised)
+}
+
+/// Within a guarded transaction. False if the delivery has changed since.
+pub(super) async fn revise_within(session: &mut Session, revision: Revision<'_>) -> Result<bool, Failure> {
+    let statement = "UPDATE deliveries
+        SET platform_message_id = $3, card_id = $4, sequence = $5, card = $6, final_card = coalesce($7, final_card),
+            updated_at = $8
+        WHERE id = $1 AND sequence = $2 AND state = 'final'";
+    let Revision { delivery, sequence } = revision;
+    let card = &delivery.card;
+    let number = |sequence: u64| i64::try_from(sequence).unwrap_or(i64::MAX);
+    let args = args![
+        delivery.id,
+        number(sequence),
+        card.message.as_ref(),
+        card.card.as_ref(),
+        number(card.sequence),
+        Arg::Json(Some(json(card)?)),
+        Arg::Json(delivery.final_card.as_ref().map(json).transpose()?),
+        delivery.updated_at
+    ];
+    Ok(session.execute(statement, args).await? == 1)
 }
 
 /// Inserts or replaces a delivery within a guarded transaction. A final card, once recorded, is never taken away.

@@ -1,16 +1,15 @@
 //! Several answers to one question.
 
 use magpie_core::card::Card;
-use magpie_core::clock::UnixMillis;
 use magpie_core::engine::{Choice, Completion};
 use magpie_core::ids::EventId;
 use magpie_core::inbox::Fence;
-use magpie_core::store::{Answer, Delivery, DeliveryState, StoredVersion, Versions};
+use magpie_core::store::{Answer, Delivery, StoredVersion, VersionChoice, Versions};
 use sqlx::FromRow;
 use sqlx::types::Json;
 
 use super::conversations::touch;
-use super::deliveries::{self, put};
+use super::deliveries::{Revision, put, revise_within};
 use super::{Reply, SqlStore, answers};
 use crate::column::{Arg, args, json};
 use crate::errors::Failure;
@@ -18,23 +17,23 @@ use crate::inbox::bounded;
 use crate::session::{Excluding, Pools, Session, Sql};
 
 impl Versions for SqlStore {
-    fn versions(&self, event: EventId) -> Reply<'_, Vec<StoredVersion>> {
-        Box::pin(bounded("reading the versions of an answer", list(self.pools(), event)))
+    fn versions(&self, question: EventId) -> Reply<'_, Vec<StoredVersion>> {
+        Box::pin(bounded("reading the versions of an answer", list(self.pools(), question)))
     }
 
-    fn record_version<'a>(&'a self, fence: Fence, answer: &'a Answer) -> Reply<'a, u32> {
-        Box::pin(bounded("storing a version of an answer", record(self.pools(), fence, answer)))
+    fn record_version<'a>(&'a self, fence: Fence, question: EventId, answer: &'a Answer) -> Reply<'a, u32> {
+        Box::pin(bounded("storing a version of an answer", record(self.pools(), fence, question, answer)))
     }
 
     fn choose_version<'a>(
         &'a self,
         fence: Fence,
-        event: EventId,
-        number: u32,
-        card: &'a Card,
-    ) -> Reply<'a, Option<Delivery>> {
-        let wanted = Wanted { event, number, card, now: self.database.clock().now() };
-        Box::pin(bounded("choosing a version of an answer", choose(self.pools(), fence, wanted)))
+        choice: VersionChoice,
+        delivery: &'a Delivery,
+        sequence: u64,
+    ) -> Reply<'a, bool> {
+        let revision = Revision { delivery, sequence };
+        Box::pin(bounded("choosing a version of an answer", choose(self.pools(), fence, choice, revision)))
     }
 }
 
@@ -59,8 +58,7 @@ fn as_number(stored: i64) -> u32 {
     u32::try_from(stored).unwrap_or(u32::MAX)
 }
 
-async fn record(pools: &Pools, fence: Fence, answer: &Answer) -> Result<u32, Failure> {
-    let event = answer.delivery.event;
+async fn record(pools: &Pools, fence: Fence, event: EventId, answer: &Answer) -> Result<u32, Failure> {
     let mut session = pools.write(Excluding::Nothing).await?;
     session.guard(fence).await?;
     lock_versions(&mut session, event).await?;
@@ -68,11 +66,11 @@ async fn record(pools: &Pools, fence: Fence, answer: &Answer) -> Result<u32, Fai
         return Ok(number);
     }
     let mut last = last(&mut session, event).await?;
-    if last == 0 && keep_first(&mut session, answer).await? {
+    if last == 0 && keep_first(&mut session, event, &answer.delivery.part).await? {
         last = 1;
     }
     let number = if let Some(by) = &answer.by {
-        insert(&mut session, fence, answer, (last + 1, by)).await?;
+        insert(&mut session, fence, answer, (event, last + 1, by)).await?;
         answers::add_message(&mut session, event, answer, by).await?;
         stand(&mut session, event, last + 1).await?;
         answers::add_usage(&mut session, answer, by).await?;
@@ -113,7 +111,7 @@ async fn standing(session: &mut Session, event: EventId) -> Result<u32, Failure>
 }
 
 /// Makes the only answer so far version 1. False if there is none.
-async fn keep_first(session: &mut Session, answer: &Answer) -> Result<bool, Failure> {
+async fn keep_first(session: &mut Session, event: EventId, part: &str) -> Result<bool, Failure> {
     const FIRST: &str = "SELECT m.text, d.final_card FROM messages m
         LEFT JOIN deliveries d ON d.event_id = m.event_id AND d.kind = $2
         WHERE m.event_id = $1 AND m.role = 'assistant'";
@@ -123,9 +121,7 @@ async fn keep_first(session: &mut Session, answer: &Answer) -> Result<bool, Fail
         SELECT event_id, 1, text, reasoning, engine, model, fallback_from, fallback_reason, finish, prompt_tokens,
                completion_tokens, $2, true, created_at
         FROM messages WHERE event_id = $1 AND role = 'assistant'";
-    let event = answer.delivery.event;
-    let first: Option<(String, Option<Json<Card>>)> =
-        session.optional(FIRST, args![event, answer.delivery.part.as_str()]).await?;
+    let first: Option<(String, Option<Json<Card>>)> = session.optional(FIRST, args![event, part]).await?;
     let Some((text, card)) = first else { return Ok(false) };
     // Without a card nobody saw it end; what it said is still known.
     let card = card.map_or_else(|| Card { text, ..Card::default() }, |card| card.0);
@@ -137,7 +133,7 @@ async fn insert(
     session: &mut Session,
     fence: Fence,
     answer: &Answer,
-    (number, by): (u32, &(Choice, Completion)),
+    (event, number, by): (EventId, u32, &(Choice, Completion)),
 ) -> Result<(), Failure> {
     let statement = "INSERT INTO answer_versions
             (event_id, number, made_by, card, chosen, created_at, text, reasoning, engine, model, fallback_from,
@@ -147,7 +143,7 @@ async fn insert(
         Some(card) => json(card)?,
         None => json(&Card { text: answer.text.clone(), ..Card::default() })?,
     };
-    let mut args = args![answer.delivery.event, number, fence.event, Arg::Json(Some(card)), answer.now];
+    let mut args = args![event, number, fence.event, Arg::Json(Some(card)), answer.now];
     args.extend(answers::columns(answer, by));
     session.execute(statement, args).await?;
     Ok(())
@@ -170,29 +166,17 @@ async fn stand(session: &mut Session, event: EventId, number: u32) -> Result<(),
     Ok(())
 }
 
-/// Which version is to stand.
-struct Wanted<'a> {
-    event: EventId,
-    number: u32,
-    card: &'a Card,
-    now: UnixMillis,
-}
-
-async fn choose(pools: &Pools, fence: Fence, wanted: Wanted<'_>) -> Result<Option<Delivery>, Failure> {
+async fn choose(pools: &Pools, fence: Fence, choice: VersionChoice, revision: Revision<'_>) -> Result<bool, Failure> {
     const THERE: &str = "SELECT number FROM answer_versions WHERE event_id = $1 AND number = $2";
-    let Wanted { event, number, card, now } = wanted;
+    let VersionChoice { question, number } = choice;
     let mut session = pools.write(Excluding::Nothing).await?;
     session.guard(fence).await?;
-    lock_versions(&mut session, event).await?;
-    let there: Option<(i64,)> = session.optional(THERE, args![event, number]).await?;
-    let delivery = deliveries::find_to_change(&mut session, event, "answer").await?;
-    let (Some(_), Some(delivery)) = (there, delivery) else { return Ok(None) };
-    if delivery.state != DeliveryState::Final {
-        return Ok(None);
+    lock_versions(&mut session, question).await?;
+    let there: Option<(i64,)> = session.optional(THERE, args![question, number]).await?;
+    if there.is_none() || !revise_within(&mut session, revision).await? {
+        return Ok(false);
     }
-    stand(&mut session, event, number).await?;
-    let delivery = Delivery { final_card: Some(card.clone()), updated_at: now, ..delivery };
-    put(&mut session, &delivery, delivery.state).await?;
+    stand(&mut session, question, number).await?;
     session.commit().await?;
-    Ok(Some(delivery))
+    Ok(true)
 }
