@@ -9,6 +9,7 @@ pub mod embedding_contract;
 pub mod engine;
 pub mod engine_contract;
 pub mod inbox_contract;
+pub mod meter;
 pub mod samples;
 pub mod store_contract;
 pub mod stores;
