@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use magpie_core::budget::Meter;
 use magpie_core::clock::Clock;
 use magpie_core::inbox::Inbox;
 use magpie_core::store::Store;
@@ -11,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::errors::{MigrateError, OpenError};
 use crate::inbox::{GroupCommit, SqlInbox, Waker};
 use crate::lock::InstanceLock;
+use crate::meter::SqlMeter;
 use crate::session::Pools;
 use crate::store::SqlStore;
 use crate::{migrations, postgres, sqlite};
@@ -136,6 +138,12 @@ impl Database {
     #[must_use]
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::new(SqlStore::new(self.clone()))
+    }
+
+    /// The meter port.
+    #[must_use]
+    pub fn meter(&self) -> Arc<dyn Meter> {
+        Arc::new(SqlMeter::new(self.clone()))
     }
 
     /// `postgres` or `sqlite`.

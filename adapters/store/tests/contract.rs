@@ -9,6 +9,7 @@ mod sqlite {
     magpie_core::topics_contract!(crate::support::sqlite_fixture);
     magpie_core::versions_contract!(crate::support::sqlite_fixture);
     magpie_core::waiting_contract!(crate::support::sqlite_fixture);
+    magpie_core::meter_contract!(crate::support::sqlite_fixture);
 }
 
 mod postgres {
@@ -17,4 +18,5 @@ mod postgres {
     magpie_core::topics_contract!(crate::support::postgres_fixture);
     magpie_core::versions_contract!(crate::support::postgres_fixture);
     magpie_core::waiting_contract!(crate::support::postgres_fixture);
+    magpie_core::meter_contract!(crate::support::postgres_fixture);
 }

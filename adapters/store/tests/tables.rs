@@ -73,6 +73,7 @@ async fn published_tables_and_columns_are_there() {
         ("api_key_versions", "id"),
         ("audit_log", "id"),
         ("usage_daily", "day"),
+        ("api_calls", "app class month calls"),
     ];
     for (table, names) in published {
         for name in names.split(' ') {

@@ -35,7 +35,7 @@ pub struct Take {
     pub uncounted: u64,
     /// Distance of two calls in the line; zero: there is no line.
     pub gap: Duration,
-    /// Decides the month. The line goes by the store's own clock where several instances use it, as theirs differ.
+    /// Decides the month. The line goes by the store's own clock, as those of instances differ.
     pub now: UnixMillis,
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::ManualClock;
 use super::samples::{BOT, message_entry};
+use crate::budget::Meter;
 use crate::clock::{Clock, UnixMillis};
 use crate::event::PlatformKind;
 use crate::ids::WorkerId;
@@ -23,6 +24,8 @@ pub struct Fixture {
     pub other_inbox: Arc<dyn Inbox>,
     pub store: Arc<dyn Store>,
     pub other_store: Arc<dyn Store>,
+    pub meter: Arc<dyn Meter>,
+    pub other_meter: Arc<dyn Meter>,
     /// What both go by.
     pub clock: Arc<ManualClock>,
     /// Dropped last: whatever removes the database.

@@ -109,6 +109,8 @@ pub async fn sqlite_fixture(_case: &str) -> Option<Fixture> {
         other_inbox: database.inbox(),
         store: database.store(),
         other_store: database.store(),
+        meter: database.meter(),
+        other_meter: database.meter(),
         clock: Arc::clone(&file.clock),
         keep: Box::new(file),
     })
@@ -122,6 +124,8 @@ pub async fn postgres_fixture(case: &str) -> Option<Fixture> {
         other_inbox: other.inbox(),
         store: one.store(),
         other_store: other.store(),
+        meter: one.meter(),
+        other_meter: other.meter(),
         clock: Arc::clone(&server.clock),
         keep: Box::new(server),
     })
