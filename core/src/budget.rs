@@ -174,4 +174,4 @@ impl std::fmt::Debug for Budget {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use metrics::counter;
 use tracing::{debug, instrument, warn};
 
+use crate::budget::Budget;
 use crate::card::{Card, CardState};
 use crate::clock::Clock;
 use crate::event::ReplyTo;
@@ -39,6 +40,8 @@ pub struct Desk {
     /// The event whose answer it is; another one than the fence's for a task.
     pub event: EventId,
     pub to: ReplyTo,
+    /// What the platform's calls draw on.
+    pub budget: Arc<Budget>,
 }
 
 /// Why a reply could not go on.

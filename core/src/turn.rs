@@ -23,6 +23,7 @@ use serde_json::json;
 use tracing::{error, info, warn};
 
 use crate::attachment::Attachments;
+use crate::budget::{Budget, scope};
 use crate::clock::{Clock, UnixMillis};
 use crate::event::Body;
 use crate::ids::BotId;
@@ -47,6 +48,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(300);
 pub struct Bot {
     pub settings: BotSettings,
     pub platform: Arc<dyn Platform>,
+    /// What the platform's calls draw on.
+    pub budget: Arc<Budget>,
 }
 
 /// Works events off.
@@ -63,7 +66,7 @@ pub struct Turn {
 
 impl Handler for Turn {
     fn handle(&self, claim: Claim, cancel: Cancellation) -> BoxFuture<'_, Result<Ended, StoreError>> {
-        self.work(claim, cancel).boxed()
+        scope::counted(self.work(claim, cancel)).boxed()
     }
 }
 
@@ -157,6 +160,7 @@ impl Turn {
             fence: claim.fence,
             event: claim.fence.event,
             to,
+            budget: bot.budget.clone(),
         }
     }
 
@@ -218,8 +222,9 @@ mod tests {
             chat: ChatSettings::default(),
             groups: BTreeMap::new(),
         };
+        let bot = Bot { settings, platform: chat.clone(), budget: Budget::unlimited() };
         let turn = Turn {
-            bots: HashMap::from([("it".into(), Arc::new(Bot { settings, platform: chat.clone() }))]),
+            bots: HashMap::from([("it".into(), Arc::new(bot))]),
             inbox: List::of(0),
             store: Arc::new(Shelf::default()),
             links: Arc::new(NoLinks),

@@ -2,6 +2,7 @@
 //! service until it is stopped.
 
 mod backoff;
+mod budgets;
 pub mod clients;
 mod engines;
 mod error;
@@ -35,6 +36,7 @@ use crate::http::transcript::SignedLinks;
 use crate::http::{self, Connections, Pages, Ports, Shared};
 use crate::ops::metrics;
 use backoff::Backoff;
+use budgets::Watch;
 use clients::Clients;
 pub use error::StartError;
 pub use platforms::Platforms;
@@ -186,8 +188,9 @@ fn bots(config: &Config, platforms: &Platforms<'_>) -> Result<BTreeMap<String, A
     settings
         .zip(config.bots.iter())
         .map(|(settings, (name, bot))| {
-            let platform = platforms.platform(name, bot)?;
-            Ok((name.clone(), Arc::new(Bot { settings, platform })))
+            let budget = platforms.budget(name, bot);
+            let platform = platforms.platform(name, bot, &budget)?;
+            Ok((name.clone(), Arc::new(Bot { settings, platform, budget })))
         })
         .collect()
 }
@@ -252,6 +255,13 @@ async fn work(
     }
     info!("ready");
     tokio::spawn(storage::tidy(Arc::clone(&ports.store), config.store.clone(), stop.clone()));
+    let watch = Watch {
+        budgets: shared.bots.values().map(|bot| (bot.settings.id.clone(), Arc::clone(&bot.budget))).collect(),
+        meter: database.meter(),
+        store: Arc::clone(&ports.store),
+        clock: Arc::clone(&shared.clock),
+    };
+    tokio::spawn(watch.run(stop.clone()));
     let turn = Turn {
         bots: shared.bots.values().map(|bot| (bot.settings.id.clone(), Arc::clone(bot))).collect(),
         inbox: Arc::clone(&ports.inbox),

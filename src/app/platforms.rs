@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use magpie_core::budget::{Budget, BudgetSettings};
 use magpie_core::clock::Clock;
 use magpie_core::event::PlatformKind;
 use magpie_core::ids::BotId;
@@ -23,15 +24,40 @@ pub struct Platforms<'c> {
 }
 
 impl Platforms<'_> {
-    /// The adapter of one bot. Nothing is sent yet.
+    /// The budget of one bot's app, not yet connected. It is counted by app, not by bot: bots that share one draw on the
+    /// same account.
+    #[must_use]
+    pub fn budget(&self, name: &str, bot: &Bot) -> Arc<Budget> {
+        let app = match bot.platform {
+            PlatformKind::Feishu | PlatformKind::Lark => &bot.app_id,
+            PlatformKind::DingTalk => &bot.client_id,
+        };
+        let settings = BudgetSettings {
+            bot: BotId::from(name),
+            app: format!("{}/{app}", bot.platform.as_str()),
+            calls_per_second: bot.budget.calls_per_second,
+            calls_per_month: bot.budget.calls_per_month,
+        };
+        Budget::new(settings, Arc::clone(&self.clock))
+    }
+
+    /// The adapter of one bot, whose calls draw on `budget`. Nothing is sent yet.
     ///
     /// # Errors
     /// The adapter refuses a value; the error names the key.
-    pub fn platform(&self, name: &str, bot: &Bot) -> Result<Arc<dyn Platform>, StartError> {
+    pub fn platform(&self, name: &str, bot: &Bot, budget: &Arc<Budget>) -> Result<Arc<dyn Platform>, StartError> {
         let (http, clock) = (self.http.clone(), Arc::clone(&self.clock));
         Ok(match bot.platform {
-            PlatformKind::Feishu | PlatformKind::Lark => Arc::new(Feishu::new(self.feishu(name, bot), http, clock)?),
-            PlatformKind::DingTalk => Arc::new(DingTalk::new(self.dingtalk(name, bot), http, clock)?),
+            PlatformKind::Feishu | PlatformKind::Lark => Arc::new(Feishu::new(
+                FeishuConfig { budget: Arc::clone(budget), ..self.feishu(name, bot) },
+                http,
+                clock,
+            )?),
+            PlatformKind::DingTalk => Arc::new(DingTalk::new(
+                DingTalkConfig { budget: Arc::clone(budget), ..self.dingtalk(name, bot) },
+                http,
+                clock,
+            )?),
         })
     }
 
@@ -42,14 +68,13 @@ impl Platforms<'_> {
             base_url: given(&bot.base_url),
             timestamp_window: self.window(),
             templates: self.templates("feishu"),
-            calls_per_second: bot.budget.calls_per_second,
             ..FeishuConfig::new(BotId::from(name), bot.platform, bot.app_id.as_str(), secret, token)
         }
     }
 
     fn dingtalk(&self, name: &str, bot: &Bot) -> DingTalkConfig {
         let public = self.config.server.public_url.trim_end_matches('/');
-        let mut config = DingTalkConfig {
+        DingTalkConfig {
             robot_code: given(&bot.robot_code),
             callback_token: set(&bot.callback_token),
             callback_aes_key: set(&bot.callback_aes_key),
@@ -63,9 +88,7 @@ impl Platforms<'_> {
             timestamp_window: self.window(),
             templates: self.templates("dingtalk"),
             ..DingTalkConfig::new(BotId::from(name), bot.client_id.as_str(), bot.client_secret.clone())
-        };
-        config.timing.calls_per_second = bot.budget.calls_per_second;
-        config
+        }
     }
 
     fn window(&self) -> Duration {

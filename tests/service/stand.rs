@@ -15,6 +15,7 @@ use magpie::http::requests::Requests;
 use magpie::http::transcript::SignedLinks;
 use magpie::http::{self, Connections, Ports, Shared};
 use magpie::ops::metrics;
+use magpie_core::budget::{Budget, BudgetSettings};
 use magpie_core::cancel::CancelToken;
 use magpie_core::card::Card;
 use magpie_core::clock::{SystemClock, UnixMillis};
@@ -174,7 +175,7 @@ impl Stand {
         let platforms: BTreeMap<_, _> = plan.bots.iter().map(|(name, _)| (*name, scripted(name))).collect();
         let bots = plan.bots.iter().map(|(name, enabled)| {
             let platform = Arc::clone(&platforms[name]);
-            ((*name).to_owned(), Arc::new(Bot { settings: settings(name, *enabled), platform }))
+            ((*name).to_owned(), Arc::new(Bot { settings: settings(name, *enabled), platform, budget: budget(name) }))
         });
         let shared = Arc::new(Shared {
             bots: bots.collect(),
@@ -229,6 +230,13 @@ fn scripted(name: &str) -> Arc<Scripted> {
         max_card_bytes: 10_000,
     };
     Arc::new(Scripted { bot: BotId::from(name), limits, seen: Mutex::default() })
+}
+
+/// One call a month, and nobody here makes any unasked.
+fn budget(name: &str) -> Arc<Budget> {
+    let settings =
+        BudgetSettings { bot: BotId::from(name), app: name.to_owned(), calls_per_second: 0, calls_per_month: 1 };
+    Budget::new(settings, Arc::new(SystemClock))
 }
 
 fn settings(name: &str, enabled: bool) -> BotSettings {

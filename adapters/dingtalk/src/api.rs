@@ -1,9 +1,10 @@
 //! Calls to the platform: token, pace, judgement of the answer, metrics.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use magpie_core::budget::{Budget, CallClass};
 use magpie_core::platform::Health;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -55,6 +56,18 @@ impl Call {
         if matches!(self, Self::UpdateCard | Self::StreamCard) { Method::PUT } else { Method::POST }
     }
 
+    /// What it is counted as. `None`: the platform counts neither tokens nor, among API calls, posts to a session webhook,
+    /// which have a month of their own. Source: "调用 API 的频率和次数限制", August 2026.
+    pub fn class(self) -> Option<CallClass> {
+        match self {
+            Self::Token | Self::SessionWebhook => None,
+            Self::RegisterCallback => Some(CallClass::Other),
+            Self::CreateCard | Self::UpdateCard => Some(CallClass::Cards),
+            Self::StreamCard => Some(CallClass::Streaming),
+            Self::SendToGroup | Self::SendToPerson => Some(CallClass::Messages),
+        }
+    }
+
     /// Path on the API's origin; a session webhook brings its own address.
     fn path(self) -> &'static str {
         match self {
@@ -88,12 +101,18 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    pub fn new(http: reqwest::Client, origin: Url, credentials: Credentials, timing: Timing) -> Self {
+    pub fn new(
+        http: reqwest::Client,
+        origin: Url,
+        credentials: Credentials,
+        timing: Timing,
+        budget: Arc<Budget>,
+    ) -> Self {
         Self {
             http,
             origin,
             credentials,
-            pace: Pace::new(timing.calls_per_second),
+            pace: Pace::new(budget),
             timing,
             tokens: Tokens::default(),
             troubles: Mutex::new(BTreeMap::from([(Call::Token.name(), "not connected yet".to_owned())])),

@@ -1,8 +1,10 @@
 //! What a bot is configured with, and the checks before anything is started.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use magpie_core::budget::Budget;
 use magpie_core::ids::BotId;
 use url::Url;
 
@@ -41,13 +43,13 @@ pub struct DingTalkConfig {
     /// Folder whose templates replace the built-in ones of the same name.
     pub templates: Option<PathBuf>,
     pub timing: Timing,
+    /// Every call to the APIs draws on it; the platform allows 20 a second and API for ordinary organisations.
+    pub budget: Arc<Budget>,
 }
 
 /// Pace of the sending half.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {
-    /// Calls a second and API; the platform allows 20 for ordinary organisations. Zero is unlimited.
-    pub calls_per_second: u32,
     /// Least pause between two calls for one card. Closer ones race with the client's loading.
     pub frame_gap: Duration,
     /// Pause before the first repeat of a failed call; doubled for the next.
@@ -61,7 +63,6 @@ pub struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            calls_per_second: 20,
             frame_gap: Duration::from_millis(500),
             retry_pause: Duration::from_secs(1),
             cards_off: Duration::from_secs(5 * 60),
@@ -91,6 +92,7 @@ impl DingTalkConfig {
             timestamp_window: Duration::from_secs(3_600),
             templates: None,
             timing: Timing::default(),
+            budget: Budget::unlimited(),
         }
     }
 }

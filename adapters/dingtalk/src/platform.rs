@@ -103,7 +103,7 @@ fn courier(
     })?;
     let credentials = Credentials { client_id: intake.client_id.clone(), client_secret: intake.client_secret.clone() };
     Ok(Courier {
-        api: Api::new(http, origin, credentials, config.timing.clone()),
+        api: Api::new(http, origin, credentials, config.timing.clone(), config.budget),
         templates,
         clock,
         hosts: intake.recipient.hosts.clone(),

@@ -1,4 +1,4 @@
-//! The one way to the platform's OpenAPI: pace, token, JSON, error codes, retries, measurement.
+//! The one way to the platform's OpenAPI: budget, token, JSON, error codes, retries, measurement.
 //!
 //! A call is tried at most three times, and only for rates, server faults and lost connections; what is sent carries
 //! its own idempotency key, so a repeat after an unknown outcome does nothing twice.
@@ -8,6 +8,7 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use magpie_core::budget::{Budget, CallClass};
 use magpie_core::clock::Clock;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -16,7 +17,6 @@ use tokio::time::Instant;
 use crate::config::FeishuConfig;
 use crate::errors::{ApiError, Class, classify};
 use crate::field;
-use crate::pace::Pace;
 use crate::token::{Fetched, Tokens};
 use magpie_core::secret::Secret;
 
@@ -43,6 +43,14 @@ impl Call {
     pub(crate) fn get(name: &'static str, path: impl Into<String>) -> Self {
         Self { name, method: Method::GET, path: path.into(), body: None }
     }
+
+    /// What it is counted as. Tokens and other rare calls have no rate to keep, and are part of the month.
+    fn class(&self) -> CallClass {
+        if self.path.starts_with("cardkit/") {
+            return if self.path.ends_with("/content") { CallClass::Streaming } else { CallClass::Cards };
+        }
+        if self.path.starts_with("im/") { CallClass::Messages } else { CallClass::Other }
+    }
 }
 
 /// The OpenAPI as one app sees it.
@@ -54,7 +62,7 @@ pub(crate) struct Api {
     /// `feishu` or `lark`, for metrics.
     platform: &'static str,
     tokens: Tokens,
-    pace: Pace,
+    budget: Arc<Budget>,
     retry_delay: Duration,
     /// Why the last call failed, if it did.
     trouble: Mutex<Option<String>>,
@@ -69,7 +77,7 @@ impl Api {
             app_secret: config.app_secret.clone(),
             platform: config.kind.as_str(),
             tokens: Tokens::new(clock),
-            pace: Pace::new(config.calls_per_second),
+            budget: Arc::clone(&config.budget),
             retry_delay: config.retry_delay,
             trouble: Mutex::new(None),
         }
@@ -142,7 +150,7 @@ impl Api {
     }
 
     async fn once(&self, call: &Call, token: Option<&str>) -> Result<Value, ApiError> {
-        self.pace.turn(&call.path).await;
+        self.budget.permit(call.class()).await;
         let started = Instant::now();
         let result = self.exchange(call, token).await;
         let outcome = result.as_ref().map_or_else(ApiError::label, |_| "ok");
@@ -193,6 +201,11 @@ impl Api {
         }
     }
 
+    /// The app's budget.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Remembers what a person who looks at the service's health should know.
     fn note(&self, error: Option<&ApiError>) {
         let trouble = match error {
@@ -216,5 +229,19 @@ fn refused(call: &'static str, code: i64, answer: &Value, reset: Option<&str>) -
         class: classify(code, field::text(answer, "msg").unwrap_or_default()),
         wait: reset.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs),
         scope: violations.first().and_then(|of| field::text(of, "subject")).map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_counted_as_the_platform_counts_them() {
+        let class = |path: &str| Call::get("it", path).class();
+        assert_eq!(class("cardkit/v1/cards/7/elements/answer/content"), CallClass::Streaming);
+        assert_eq!(class("cardkit/v1/cards/7/settings"), CallClass::Cards);
+        assert_eq!(class("im/v1/messages?receive_id_type=chat_id"), CallClass::Messages);
+        assert_eq!(class("auth/v3/tenant_access_token/internal"), CallClass::Other);
     }
 }

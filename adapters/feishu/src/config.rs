@@ -1,8 +1,10 @@
 //! What a Feishu bot is made from, and why one is refused at start.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use magpie_core::budget::Budget;
 use magpie_core::event::PlatformKind;
 use magpie_core::ids::BotId;
 
@@ -32,8 +34,9 @@ pub struct FeishuConfig {
     pub templates: Option<PathBuf>,
     /// The first wait before a failed call is repeated; the second is twice as long.
     pub retry_delay: Duration,
-    /// Calls a second of each kind of API (messages, cards, streamed text); 0 for no limit.
-    pub calls_per_second: u32,
+    /// Every call to the OpenAPI draws on it. The platform counts per app and API, 50 a second and 1000 a minute by
+    /// default. Source: "Frequency control", May 2026.
+    pub budget: Arc<Budget>,
     /// Updates of one card come no closer than this.
     pub min_update_interval: Duration,
 }
@@ -60,7 +63,7 @@ impl FeishuConfig {
             timestamp_window: Duration::from_secs(3_600),
             templates: None,
             retry_delay: Duration::from_millis(500),
-            calls_per_second: 20,
+            budget: Budget::unlimited(),
             min_update_interval: Duration::from_millis(400),
         }
     }

@@ -3,7 +3,7 @@
 //! One [`Feishu`] is one bot. Its receiving half (`open`) is pure: `gate` decides who may come in, `envelope` takes
 //! the wrapping off, and one module per kind of event (`message`, `action`, `lifecycle`) reads what is inside.
 //!
-//! Its sending half goes through `api`, the one path to the OpenAPI (`token`, `pace`, `errors`). `deliver` brings an answer to
+//! Its sending half goes through `api`, the one path to the OpenAPI (`token`, `errors`). `deliver` brings an answer to
 //! its certain end: rendered by `card` (with `markdown` and `pages`), as an entity of `cardkit` or in `messages`, with
 //! its state (`form`) in the delivery's reference.
 
@@ -28,7 +28,6 @@ mod mentions;
 mod message;
 mod messages;
 mod open;
-mod pace;
 mod pages;
 mod platform;
 mod route;

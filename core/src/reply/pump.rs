@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, instrument, warn};
 
 use super::{Draft, Reply, ReplyError};
+use crate::budget::scope::Frame;
 use crate::engine::{Completion, Delta, EngineError, Finish};
 use crate::platform::{CardRef, SEQUENCE_STRIDE, SendError};
 
@@ -34,6 +35,12 @@ pub enum End {
 
 type Sent = (CardRef, Result<(), SendError>);
 
+/// An update on its way.
+struct Flight {
+    frame: Frame,
+    sending: BoxFuture<'static, Sent>,
+}
+
 impl Reply {
     /// Streams an answer into the card until the deltas end. Does not show the final card.
     ///
@@ -46,7 +53,7 @@ impl Reply {
         draft: &mut Draft,
         pace: Pace,
     ) -> Result<End, ReplyError> {
-        let mut in_flight: Option<BoxFuture<'static, Sent>> = None;
+        let mut in_flight: Option<Flight> = None;
         let mut timing = Timing::new(pace);
         timing.dirty = std::mem::take(&mut self.outdated);
         let end = loop {
@@ -58,7 +65,10 @@ impl Reply {
                 }
                 () = sleep_until(timing.due()), if in_flight.is_none() && !timing.muted => {
                     timing.sending();
-                    in_flight = Some(self.send(draft));
+                    // With little left of the month, its start and its end are all that a card may cost.
+                    if !self.desk.budget.is_short() {
+                        in_flight = Some(self.send(draft));
+                    }
                 }
                 delta = deltas.next() => match delta {
                     Some(Ok(Delta::Done(completion))) => {
@@ -71,21 +81,24 @@ impl Reply {
                 },
             }
         };
-        // The final card must not overtake an update.
-        if in_flight.is_some() {
+        // The final card must not overtake an update; but one that still stands in line has nothing to add to it.
+        if in_flight.as_ref().is_some_and(|flight| !flight.frame.is_unsent()) {
             let sent = next(&mut in_flight).await;
             self.note(sent, &mut timing).await?;
         }
         Ok(end)
     }
 
-    fn send(&self, draft: &Draft) -> BoxFuture<'static, Sent> {
+    fn send(&self, draft: &Draft) -> Flight {
         let (platform, to) = (self.desk.platform.clone(), self.desk.to.clone());
         let (card, mut at) = (draft.running_card(), self.delivery.card.clone());
-        Box::pin(async move {
-            let result = platform.update(&to, &card, &mut at).await;
+        let frame = Frame::default();
+        let its = frame.clone();
+        let sending = Box::pin(async move {
+            let result = its.run(platform.update(&to, &card, &mut at)).await;
             (at, result)
-        })
+        });
+        Flight { frame, sending }
     }
 
     /// Takes in what an update brought back.
@@ -117,9 +130,9 @@ fn nothing_said() -> Completion {
     Completion { prompt_tokens: 0, completion_tokens: 0, finish: Finish::Stop }
 }
 
-async fn next(in_flight: &mut Option<BoxFuture<'static, Sent>>) -> Sent {
+async fn next(in_flight: &mut Option<Flight>) -> Sent {
     match in_flight {
-        Some(sending) => sending.await,
+        Some(flight) => (&mut flight.sending).await,
         None => futures::future::pending().await,
     }
 }

@@ -6,8 +6,10 @@ use futures::future::{BoxFuture, FutureExt, ready};
 use futures::{StreamExt, stream};
 use proptest::prelude::*;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::*;
+use crate::budget::{BudgetSettings, CallClass};
 use crate::card::{CardState, Language};
 use crate::clock::UnixMillis;
 use crate::engine::{Backlog, Choice, Completion, Delta, EngineError, EngineInfo, EngineKind, Finish};
@@ -20,6 +22,7 @@ use crate::store::{
     Admission, Allowance, Answer, Conversation, ErrorRow, Listening, Opening, Overheard, Question, StoredEvent,
     StoredMessage, StoredVersion, Summary, Topic, Topics, VersionChoice, Versions, Vote,
 };
+use crate::testkit::meter::MemoryMeter;
 
 struct StoppedClock;
 
@@ -35,6 +38,10 @@ pub(crate) struct Chat {
     shown: Mutex<Vec<(&'static str, u64, String)>>,
     /// The notice of each call.
     pub(crate) notices: Mutex<Vec<Option<String>>>,
+    /// What its calls draw on, if they draw on anything.
+    budget: Option<Arc<Budget>>,
+    /// When calls left, by class.
+    left: Mutex<Vec<(CallClass, Instant)>>,
     in_flight: AtomicUsize,
     overlapped: AtomicUsize,
     /// Answers of the coming updates, last first; then all succeed.
@@ -57,6 +64,8 @@ impl Default for Chat {
         Self {
             shown: Mutex::default(),
             notices: Mutex::default(),
+            budget: None,
+            left: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             overlapped: AtomicUsize::new(0),
             failures: Mutex::default(),
@@ -67,6 +76,20 @@ impl Default for Chat {
 }
 
 impl Chat {
+    /// Asks for the calls that a platform makes, the most that either of ours does.
+    async fn draw(&self, what: &str) {
+        let Some(budget) = &self.budget else { return };
+        let classes = match what {
+            "start" => &[CallClass::Cards, CallClass::Messages][..],
+            "update" => &[CallClass::Streaming],
+            _ => &[CallClass::Streaming, CallClass::Cards, CallClass::Cards],
+        };
+        for class in classes {
+            budget.permit(*class).await;
+            self.left.lock().unwrap().push((*class, Instant::now()));
+        }
+    }
+
     fn call<'a>(
         &'a self,
         what: &'static str,
@@ -74,6 +97,7 @@ impl Chat {
         at: &'a mut CardRef,
     ) -> BoxFuture<'a, Result<(), SendError>> {
         async move {
+            self.draw(what).await;
             if self.in_flight.fetch_add(1, Ordering::SeqCst) > 0 {
                 self.overlapped.fetch_add(1, Ordering::SeqCst);
             }
@@ -302,6 +326,7 @@ fn desk(chat: &Arc<Chat>, shelf: &Arc<Shelf>) -> Desk {
         fence: Fence { event: EventId(uuid::Uuid::nil()), attempt: 1 },
         event: EventId(uuid::Uuid::nil()),
         to: message("hi").reply_to,
+        budget: Budget::unlimited(),
     }
 }
 
@@ -490,3 +515,5 @@ proptest! {
         prop_assert_eq!(chat.overlapped.load(Ordering::SeqCst), 0);
     }
 }
+
+mod crowd;

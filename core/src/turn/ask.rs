@@ -6,6 +6,7 @@ use tracing::{Span, info, warn};
 use super::Turn;
 use super::gather::Gathered;
 use super::message::Case;
+use crate::budget::scope;
 use crate::card::{Card, CardState, Language};
 use crate::conversation::window::{self, Past};
 use crate::engine::{Choice, Completion, EngineError, Finish, Prompt};
@@ -54,6 +55,8 @@ impl Turn {
         };
         self.store.record_answer(case.claim.fence, &answer).await?;
         let ended = self.show_end(case.claim, &mut reply, ending.reason).await?;
+        let (bot, platform) = (case.bot.settings.id.to_string(), case.bot.settings.platform.as_str());
+        histogram!("magpie_platform_calls_per_answer", "bot" => bot, "platform" => platform).record(scope::calls());
         if ending.reason.is_none() {
             self.afterwards(case, conversation).await;
         }

@@ -31,7 +31,7 @@ pub async fn check(config: &Config, online: bool, report: &mut Report) {
 
 async fn one(platforms: &Platforms<'_>, name: &str, bot: &Bot, online: bool, report: &mut Report) {
     let check = format!("bots.{name}");
-    let platform = match platforms.platform(name, bot) {
+    let platform = match platforms.platform(name, bot, &platforms.budget(name, bot)) {
         Ok(platform) => platform,
         Err(error) => return report.fail(&check, with_causes(&error)),
     };

@@ -57,7 +57,10 @@ impl Courier {
         let mut progress = Progress { streaming_since: now, ..Progress::default() };
         let mut entity = None;
         if !card.state.is_final() {
-            entity = self.create_entity(card).await?;
+            // A card in a message costs two calls from start to end, an entity five without a single frame.
+            if !self.api.budget().is_short() {
+                entity = self.create_entity(card).await?;
+            }
             progress.form = if entity.is_some() { Form::Stream } else { Form::Patch };
         }
         let mut at = CardRef {

@@ -125,7 +125,6 @@ fn bot(sim: &FeishuSim, clock: Arc<dyn Clock>) -> Feishu {
     );
     config.base_url = Some(sim.base_url());
     config.retry_delay = Duration::from_millis(1);
-    config.calls_per_second = 0;
     Feishu::new(config, client(), clock).expect("complete settings")
 }
 
