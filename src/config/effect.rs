@@ -20,7 +20,6 @@ const WITHOUT_EFFECT: &[(&str, Treatment, &str)] = &[
     ("store.encryption_key", Treatment::Refuse, "nothing is encrypted at rest yet; use an encrypted volume"),
     ("store.encrypt_messages", Treatment::Refuse, "nothing is encrypted at rest yet; use an encrypted volume"),
     ("bots.*.transport", Treatment::Refuse, "only webhook works yet"),
-    ("bots.*.budget.calls_per_month", Treatment::Warn, "calls are not counted by month yet"),
     ("auth.jwt_secret", Treatment::Warn, "there is no chat API yet"),
     ("auth.token_ttl_seconds", Treatment::Warn, "there is no chat API yet"),
     ("auth.key_rotation_days", Treatment::Warn, "there are no API keys yet"),

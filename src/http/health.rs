@@ -7,6 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use magpie_core::platform::Health;
 use magpie_core::settings::ModelChoice;
+use magpie_core::turn::Bot;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::timeout;
@@ -163,7 +164,23 @@ fn model(shared: &Shared) -> Check {
 }
 
 fn platforms(shared: &Shared) -> Check {
-    Check::of(shared.bots.iter().map(|(name, bot)| (name.clone(), bot.platform.health())).collect())
+    Check::of(shared.bots.iter().map(|(name, bot)| (name.clone(), health(bot))).collect())
+}
+
+/// What its platform teaches, and what is left of its month.
+fn health(bot: &Bot) -> Health {
+    let spent = bot.budget.spent();
+    if !spent.is_used_up() {
+        return bot.platform.health();
+    }
+    let used_up = format!(
+        "the month's budget is used up ({} calls of {}); raise budget.calls_per_month if the platform allows more",
+        spent.calls, spent.limit
+    );
+    match bot.platform.health() {
+        Health::Ok => Health::Degraded { detail: used_up },
+        Health::Degraded { detail } => Health::Degraded { detail: format!("{detail}; {used_up}") },
+    }
 }
 
 /// On both listeners, so that they can be asked while the public one is closing.

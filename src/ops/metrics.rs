@@ -50,6 +50,9 @@ const METRICS: &[(&str, Type, &str)] = &[
     ("magpie_engine_state", Type::Gauge, "1 while an engine works, 0 while it does not."),
     ("magpie_fallback_total", Type::Counter, "Answers passed on to the next engine by from, to and reason."),
     ("magpie_platform_call_seconds", Type::Histogram, "Calls to a platform by platform, call and outcome."),
+    ("magpie_platform_calls_per_answer", Type::Histogram, "Calls to a platform for one answer by bot and platform."),
+    ("magpie_api_budget_calls", Type::Gauge, "Calls to a platform in this calendar month (UTC) by bot."),
+    ("magpie_api_budget_share", Type::Gauge, "Used share of the month's budget by bot; 1 is all of it."),
     ("magpie_card_updates_total", Type::Counter, "Card updates by platform and outcome."),
     ("magpie_embedding_seconds", Type::Histogram, "Time from an embedding request to its vectors by outcome."),
     ("magpie_embedding_tokens_total", Type::Counter, "Tokens read for embeddings."),
@@ -64,6 +67,8 @@ const REPLY_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0,
 /// Single tokens and steps: from a small model on a good machine to a prompt's share of a slow one.
 const STEP_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 const ROW_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+/// Calls for one answer: from a start and an end to a long one that nobody else slows down.
+const ANSWER_CALL_BUCKETS: &[f64] = &[2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0, 128.0, 256.0];
 const CALL_BUCKETS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0];
 
 fn buckets(name: &str) -> &'static [f64] {
@@ -74,6 +79,7 @@ fn buckets(name: &str) -> &'static [f64] {
         }
         "magpie_engine_step_seconds" | "magpie_engine_inter_token_seconds" => STEP_BUCKETS,
         "magpie_engine_batch_rows" => ROW_BUCKETS,
+        "magpie_platform_calls_per_answer" => ANSWER_CALL_BUCKETS,
         _ => CALL_BUCKETS,
     }
 }

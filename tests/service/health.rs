@@ -1,5 +1,6 @@
 //! What monitors and orchestrators see.
 
+use magpie_core::budget::CallClass;
 use serde_json::{Value, json};
 
 use crate::stand::{Plan, Stand};
@@ -18,6 +19,16 @@ async fn health_tells_each_check_and_the_worst_of_them() {
     assert_eq!(body["checks"]["database"], json!({"status": "ok"}));
     assert_eq!(body["checks"]["model"]["status"], "degraded");
     assert_eq!(body["checks"]["platforms"]["parts"]["helpdesk"]["status"], "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_whose_month_is_used_up_is_degraded() {
+    let stand = Stand::start(Plan::default()).await;
+    stand.shared.bots["helpdesk"].budget.permit(CallClass::Messages).await;
+    let (_, body) = get(&stand, "/health").await;
+    let bot = &body["checks"]["platforms"]["parts"]["helpdesk"];
+    assert_eq!(bot["status"], "degraded");
+    assert!(bot["detail"].as_str().unwrap().contains("budget.calls_per_month"), "{bot}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,6 +82,9 @@ async fn every_metric_has_its_help_from_the_start() {
         "magpie_engine_state",
         "magpie_fallback_total",
         "magpie_platform_call_seconds",
+        "magpie_platform_calls_per_answer",
+        "magpie_api_budget_calls",
+        "magpie_api_budget_share",
         "magpie_card_updates_total",
         "magpie_embedding_seconds",
         "magpie_embedding_tokens_total",
