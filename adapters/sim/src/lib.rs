@@ -7,6 +7,8 @@
 
 pub mod dingtalk;
 pub mod feishu;
+mod form;
 pub mod playground;
+pub mod tally;
 pub mod view;
 pub mod wire;

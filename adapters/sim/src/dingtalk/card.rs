@@ -178,13 +178,15 @@ pub struct CardReport {
     pub concurrency_violations: u64,
     /// Every ending in the order it came; a clean card has a final frame and perhaps a finished status.
     pub endings: Vec<Ending>,
+    /// How often `flowStatus` went back to generating after an ending: a new answer in the same card.
+    pub reopened: u64,
     /// Whether the card, as everybody sees it now, shows "generating" no more.
     pub finished: bool,
     /// Shortest pause between two frames, in milliseconds.
     pub shortest_frame_gap_ms: Option<i64>,
     /// From creation to the first frame, in milliseconds.
     pub first_frame_after_ms: Option<i64>,
-    /// Things that work but should not happen: text that shrinks, a guid used twice, a state that goes back, …
+    /// Things that work but should not happen: text that shrinks, a guid used twice, …
     pub oddities: Vec<String>,
 }
 
@@ -198,6 +200,7 @@ impl CardReport {
             updates: 0,
             concurrency_violations: 0,
             endings: Vec::new(),
+            reopened: 0,
             finished: false,
             shortest_frame_gap_ms: None,
             first_frame_after_ms: None,
@@ -205,13 +208,13 @@ impl CardReport {
         }
     }
 
-    /// Notes an ending that `params` bring, and a state that goes back.
-    pub(super) fn note_status(&mut self, params: &Params) {
+    /// Notes an ending that `params` bring, and a state that goes back from `before`.
+    pub(super) fn note_status(&mut self, params: &Params, before: Option<CardState>) {
         match state_in(params) {
             Some(CardState::Final) => self.endings.push(Ending::FinishedStatus),
             Some(CardState::Failed) => self.endings.push(Ending::FailedStatus),
-            Some(CardState::Streaming) if !self.endings.is_empty() => {
-                self.oddities.push("flowStatus went back to generating after the end".to_owned());
+            Some(CardState::Streaming) if before.is_some_and(|state| state != CardState::Streaming) => {
+                self.reopened += 1;
             }
             _ => {}
         }

@@ -125,18 +125,24 @@ pub(super) fn post(shared: &Shared, said: &Said) -> Option<Posted> {
     }
     let direct = chat.direct;
     let msg_id = ids::id("msg");
-    let is_told = direct || (said.mention_bot && said.content.reaches_robots_in_groups());
-    let callback =
-        is_told.then(|| callback(shared, &mut world, said, &Sent { person: &person, msg_id: &msg_id, now_ms }));
+    let is_told = direct || (chat.bot_inside && said.mention_bot && said.content.reaches_robots_in_groups());
+    let (msgtype, field, content) = content(&mut world, said);
+    let sent_as = Some((msgtype, content.clone()));
+    let callback = is_told.then(|| {
+        let sent = Sent { person: &person, msg_id: &msg_id, now_ms, msgtype, field };
+        callback(shared, &mut world, said, &sent, content)
+    });
     let mention = if !direct && said.mention_bot { format!("@{} ", shared.config.bot_name) } else { String::new() };
     let chat = world.chat_mut(&said.chat)?;
     chat.viewer = Some(person.id.clone());
     chat.entries.push(Entry {
         id: msg_id.clone(),
         sender: person.nick,
+        sender_id: person.id,
         from_bot: false,
         reply_to: said.quote.as_ref().map(|quote| quote.message().to_owned()),
         body: Body::Text(format!("{mention}{}", said.content.shown())),
+        sent_as,
         query_key: None,
         sent_ms: now_ms,
         recalled: false,
@@ -151,19 +157,20 @@ pub(super) fn post(shared: &Shared, said: &Said) -> Option<Posted> {
     Some(Posted { msg_id, callback })
 }
 
-/// Who sent a message, under which id, when.
+/// Who sent a message, under which id, when; its type and the field for its content.
 struct Sent<'a> {
     person: &'a Person,
     msg_id: &'a str,
     now_ms: i64,
+    msgtype: &'static str,
+    field: &'static str,
 }
 
 /// The callback's body, with a session webhook of its own.
-fn callback(shared: &Shared, world: &mut World, said: &Said, sent: &Sent<'_>) -> Value {
-    let Sent { person, msg_id, now_ms } = *sent;
+fn callback(shared: &Shared, world: &mut World, said: &Said, sent: &Sent<'_>, mut content: Value) -> Value {
+    let Sent { person, msg_id, now_ms, msgtype, field } = *sent;
     let config = &shared.config;
     let (session, expires_ms) = world.open_session(&said.chat, now_ms);
-    let (msgtype, field, mut content) = content(world, said);
     let mut body = conversation(world, said, &bot_id(&config.robot_code));
     body.insert("chatbotCorpId".to_owned(), json!(config.corp_id));
     body.insert("chatbotUserId".to_owned(), json!(bot_id(&config.robot_code)));
@@ -279,12 +286,34 @@ fn add_quote(world: &World, quote: &Quote, body: &mut Map<String, Value>, conten
     if matches!(quote, Quote::IdOnly(_)) {
         return;
     }
-    let author = world.people.iter().find(|person| person.nick == entry.sender && !entry.from_bot);
-    let sender_id = author.map_or(bot_id, |person| person.sender_id.as_str());
+    let sender_id = world.person(&entry.sender_id).map_or(bot_id, |person| person.sender_id.as_str());
     let mut replied = json!({"msgType": "text", "msgId": entry.id, "senderId": sender_id, "createdAt": entry.sent_ms});
-    match &entry.body {
-        Body::Card(_) => replied["msgType"] = json!("interactiveCard"),
-        other => replied["content"] = json!({"text": other.text()}),
+    match (&entry.body, &entry.sent_as) {
+        (Body::Card(_), _) => replied["msgType"] = json!("interactiveCard"),
+        (_, Some((msgtype, sent))) => {
+            let direct = body.get("conversationType") == Some(&json!("1"));
+            let (msgtype, quoted) = quoted(msgtype, sent, direct);
+            replied["msgType"] = json!(msgtype);
+            replied["content"] = quoted;
+        }
+        (other, None) => replied["content"] = json!({"text": other.text()}),
     }
     content["repliedMsg"] = replied;
+}
+
+/// What a quote repeats of a message. In groups the platform hands files on as unknown only.
+fn quoted<'a>(msgtype: &'a str, sent: &Value, direct: bool) -> (&'a str, Value) {
+    match msgtype {
+        "text" => ("text", json!({"text": sent["content"].as_str().unwrap_or_default().trim()})),
+        "richText" => {
+            let parts = sent["richText"].as_array().into_iter().flatten().map(|part| match part.get("downloadCode") {
+                Some(code) => json!({"msgType": "picture", "downloadCode": code}),
+                None => json!({"msgType": "text", "content": part["text"]}),
+            });
+            ("richText", json!({"richText": parts.collect::<Vec<_>>()}))
+        }
+        "picture" => ("picture", json!({"downloadCode": sent["downloadCode"]})),
+        "audio" | "file" | "video" if direct => (msgtype, sent.clone()),
+        _ => ("unknownMsgType", json!({"unknownMsgType": msgtype})),
+    }
 }

@@ -14,6 +14,26 @@ pub const TEMPLATE_C: &str = "589420e2-c1e2-46ef-a5ed-b8728e654da9.schema";
 /// Template D: Markdown, tips and URL buttons.
 pub const TEMPLATE_D: &str = "1366a1eb-bc54-4859-ac88-517c56a9acb1.schema";
 
+/// Calls allowed for each API of the app; the checks can be switched off together by
+/// [`super::DingTalkSim::set_rate_check`]. Calls that are refused do not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Within any second (403 `QpsLimitForAppkeyAndApi`, or code 88/90018 of the old APIs).
+    pub per_second: usize,
+    /// Within any minute (403 `QpmLimitForAppkeyAndApi`); `None` without such a limit.
+    pub per_minute: Option<usize>,
+    /// Of all APIs together, over all time as it passes here (403 `ApiCountLimitForOrg`); `None` for a paid
+    /// organisation without end.
+    pub per_month: Option<u64>,
+}
+
+impl Default for RateLimits {
+    /// What a standard organisation has; its 5 000 calls a month are not counted down unless wanted.
+    fn default() -> Self {
+        Self { per_second: 20, per_minute: None, per_month: None }
+    }
+}
+
 /// App, organisation and behaviour of a simulated DingTalk. Everything has a default that works.
 #[derive(Clone)]
 pub struct DingTalkConfig {

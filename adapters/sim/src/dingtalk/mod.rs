@@ -13,8 +13,11 @@ mod config;
 mod crypto;
 mod events;
 mod faults;
+mod form;
 mod ids;
 mod journal;
+mod lifecycle;
+mod platform;
 mod press;
 mod push;
 mod render;
@@ -28,13 +31,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 pub use api::Api;
 pub use card::{CardReport, Ending};
 pub use clock::SimClock;
 pub use compose::{Content, Quote, RichPart, Said};
-pub use config::{DingTalkConfig, TEMPLATE_A, TEMPLATE_B, TEMPLATE_C, TEMPLATE_D};
+pub use config::{DingTalkConfig, RateLimits, TEMPLATE_A, TEMPLATE_B, TEMPLATE_C, TEMPLATE_D};
 pub use crypto::{CryptoError, EventCrypto, card_sign, robot_sign};
 pub use events::{EventAnswerError, EventPushed};
 pub use faults::{Fault, Faults, Target, Times};
@@ -43,7 +45,7 @@ pub use world::Person;
 
 use self::push::{Payload, Push};
 use self::shared::{Parts, Shared};
-use crate::view::{Boxed, CardState, ChatView, Pushed, SimulatedPlatform, Utterance};
+use crate::view::{CardState, ChatView, FormAt, Pushed};
 
 /// Why a simulated DingTalk can't be started.
 #[derive(Debug, thiserror::Error)]
@@ -158,11 +160,11 @@ impl DingTalkSim {
     /// is empty).
     pub async fn post(&self, said: Said) -> Pushed {
         let Some(posted) = compose::post(&self.shared, &said) else {
-            return Pushed { id: String::new(), status: 0, answer: String::new() };
+            return Pushed::nothing("");
         };
         match posted.callback {
             Some(body) => self.push_robot(posted.msg_id, body).await,
-            None => Pushed { id: posted.msg_id, status: 0, answer: String::new() },
+            None => Pushed::nothing(&posted.msg_id),
         }
     }
 
@@ -171,7 +173,7 @@ impl DingTalkSim {
         let body = self.shared.world().pushed.get(msg_id).cloned();
         match body {
             Some(body) => self.push_robot(msg_id.to_owned(), body).await,
-            None => Pushed { id: String::new(), status: 0, answer: String::new() },
+            None => Pushed::nothing(""),
         }
     }
 
@@ -266,9 +268,14 @@ impl DingTalkSim {
         self.shared.world().sessions.clear();
     }
 
-    /// Switches the check of 20 calls a second and API (on at first).
+    /// Switches the checks of frequency and quota (on at first).
     pub fn set_rate_check(&self, on: bool) {
         self.shared.set_rate_check(on);
+    }
+
+    /// Changes the frequency limits and the quota.
+    pub fn set_limits(&self, limits: RateLimits) {
+        self.shared.world().limits = limits;
     }
 
     /// How long every call takes from now on.
@@ -281,45 +288,15 @@ impl DingTalkSim {
         push::deliver(self.shared.clone(), Push { id: msg_id, payload: Payload::Robot(body), repeats }).await
     }
 
-    async fn press_button(&self, message_id: &str, button_id: &str, user: &str) -> Pushed {
-        match press::resolve(&self.shared, message_id, button_id, user) {
-            press::Press::Nothing => Pushed { id: message_id.to_owned(), status: 0, answer: String::new() },
+    async fn press_button(&self, at: FormAt<'_>, values: &Value) -> Pushed {
+        let FormAt { message_id, user, .. } = at;
+        match press::resolve(&self.shared, at, values) {
+            press::Press::Nothing => Pushed::nothing(message_id),
             press::Press::Say { chat, text } => {
                 // The client sends the text without a mention, so in a group it does not reach the robot.
                 self.post(Said { mention_bot: false, ..Said::text(&chat, user, &text) }).await
             }
             press::Press::Call(payload) => press::call_back(self.shared.clone(), message_id, user, payload).await,
         }
-    }
-}
-
-impl SimulatedPlatform for DingTalkSim {
-    fn name(&self) -> &'static str {
-        "dingtalk"
-    }
-
-    fn base_url(&self) -> String {
-        self.shared.base_url.clone()
-    }
-
-    fn chats(&self) -> Vec<ChatView> {
-        view::chats(&self.shared.world(), None)
-    }
-
-    fn people(&self) -> Vec<(String, String)> {
-        self.shared.world().people.iter().map(|person| (person.id.clone(), person.nick.clone())).collect()
-    }
-
-    fn say(&self, utterance: Utterance) -> Boxed<'_, Pushed> {
-        let Utterance { chat, user, text, mention_bot } = utterance;
-        Box::pin(self.post(Said { mention_bot, ..Said::text(&chat, &user, &text) }))
-    }
-
-    fn press<'a>(&'a self, message_id: &'a str, button_id: &'a str, user: &'a str) -> Boxed<'a, Pushed> {
-        Box::pin(self.press_button(message_id, button_id, user))
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.shared.changes.subscribe()
     }
 }

@@ -8,9 +8,9 @@ use super::api::string_map;
 use super::card::{Callback, Merge};
 use super::push::{self, Payload, Push};
 use super::shared::Shared;
-use super::view::{self, Does};
+use super::view::{self, Does, FORM_ACTION};
 use super::world::{Body, World};
-use crate::view::Pushed;
+use crate::view::{FormAt, Pushed};
 
 /// What a press leads to.
 pub(super) enum Press {
@@ -22,8 +22,9 @@ pub(super) enum Press {
     Call(Payload),
 }
 
-/// Finds out what pressing does.
-pub(super) fn resolve(shared: &Shared, message_id: &str, button_id: &str, user: &str) -> Press {
+/// Finds out what pressing does; `values` are what was filled into the form that the button submits, by field.
+pub(super) fn resolve(shared: &Shared, at: FormAt<'_>, values: &Value) -> Press {
+    let FormAt { message_id, button_id, user } = at;
     let mut world = shared.world();
     let Some((chat, entry)) = world.entry(message_id) else { return Press::Nothing };
     let buttons = view::buttons(&world, entry, Some(user));
@@ -38,6 +39,14 @@ pub(super) fn resolve(shared: &Shared, message_id: &str, button_id: &str, user: 
             let pressed = Pressed { chat: &chat, out_track_id, user, action_id: button_id, params };
             call(&world, out_track_id, &callback(shared, &world, &pressed))
         }
+        (Does::Submit(form), Body::Card(out_track_id)) => match form.values(values) {
+            Some(values) => {
+                let params = json!({"form": values});
+                let pressed = Pressed { chat: &chat, out_track_id, user, action_id: FORM_ACTION, params: &params };
+                call(&world, out_track_id, &callback(shared, &world, &pressed))
+            }
+            None => Press::Nothing,
+        },
         _ => Press::Nothing,
     };
     if let Some(chat) = world.chat_mut(&chat) {

@@ -13,6 +13,7 @@ use super::api::{self, Api, Refusal, Reply, Request};
 use super::faults::Fault;
 use super::journal;
 use super::shared::Shared;
+use crate::tally::Ending;
 
 /// Uploads go up to 20 MB.
 const MAX_BODY_BYTES: usize = 24 * 1024 * 1024;
@@ -70,9 +71,23 @@ async fn answer(request: HttpRequest, body: web::Bytes, shared: web::Data<Shared
     }
 }
 
-/// `None`: the connection is to be closed without an answer.
+/// As [`answered`], counted.
 async fn handle(shared: &Shared, request: &Request) -> Option<Reply> {
-    let Some(api) = Api::of(&request.method, &request.path) else {
+    let api = Api::of(&request.method, &request.path);
+    if let Some(api) = api {
+        shared.world().counter.arrived(&format!("{api:?}"), api.is_counted(), shared.clock.now_ms());
+    }
+    let reply = answered(shared, request, api).await;
+    if let Some(api) = api {
+        let ending = reply.as_ref().map_or(Ending::Refused, |reply| reply.ending);
+        shared.world().counter.ended(&format!("{api:?}"), ending);
+    }
+    reply
+}
+
+/// `None`: the connection is to be closed without an answer.
+async fn answered(shared: &Shared, request: &Request, api: Option<Api>) -> Option<Reply> {
+    let Some(api) = api else {
         return Some(Refusal::new(404, "InvalidAction.NotFound", "no such API").into());
     };
     let body: Value =

@@ -4,17 +4,27 @@ use serde_json::Value;
 
 use super::card::{Card, Params};
 use super::config::{TEMPLATE_A, TEMPLATE_B};
+use super::form::Form;
 use super::render::{markdown_to_html, text_to_html};
 use super::world::{Body, Chat, Entry, World};
-use crate::view::{ButtonView, CardState, ChatView, MessageView};
+use crate::view::{ButtonRole, ButtonView, CardState, ChatView, MessageView};
 
 /// What a button does when it is pressed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Does {
     /// Calls the service back, with the `params` it carries.
     CallBack(Value),
     Open(String),
+    /// Calls the service back with the fields of this form.
+    Submit(Form),
 }
+
+/// The id under which a form's submission comes back.
+pub(super) const FORM_ACTION: &str = "form";
+/// Longer labels get a line of their own.
+const SHORT_LABEL_CHARS: usize = 12;
+/// Ids up to this long come back.
+const MAX_ACTION_ID_BYTES: usize = 4_096;
 
 /// A button of a card or message.
 #[derive(Debug, Clone)]
@@ -32,6 +42,7 @@ struct Face {
     markdown: String,
     note: String,
     buttons: Vec<Button>,
+    forms: Vec<Form>,
 }
 
 /// All chats; `viewer` is whose eyes are used, or in each chat those of the person who acted there last.
@@ -46,6 +57,8 @@ pub(super) fn chat_view(world: &World, chat: &Chat, viewer: Option<&str>) -> Cha
         id: chat.id.clone(),
         title: chat.title.clone(),
         direct: chat.direct,
+        members: chat.members.clone(),
+        bot_inside: chat.bot_inside,
         messages: chat.entries.iter().map(|entry| message(world, entry, viewer)).collect(),
     }
 }
@@ -58,7 +71,7 @@ pub(super) fn buttons(world: &World, entry: &Entry, viewer: Option<&str>) -> Vec
         Body::Card(out_track_id) => world
             .cards
             .get(out_track_id)
-            .map(|card| face(card, &card.seen_by(&ids_of(world, viewer)).0).buttons)
+            .map(|card| face(card, &card.seen_by(&ids_of(world, viewer)).0).pressable())
             .unwrap_or_default(),
         _ => Vec::new(),
     }
@@ -68,19 +81,36 @@ fn link_button((number, (label, url)): (usize, &(String, String))) -> Button {
     Button { id: format!("link-{number}"), label: label.clone(), style: "default", does: Does::Open(url.clone()) }
 }
 
+impl Face {
+    /// The buttons, and one for each form.
+    fn pressable(self) -> Vec<Button> {
+        let submit = |(number, form): (usize, Form)| Button {
+            id: if number == 0 { FORM_ACTION.to_owned() } else { format!("{FORM_ACTION}-{}", number + 1) },
+            label: "提交".to_owned(),
+            style: "primary",
+            does: Does::Submit(form),
+        };
+        self.buttons.into_iter().chain(self.forms.into_iter().enumerate().map(submit)).collect()
+    }
+}
+
 fn message(world: &World, entry: &Entry, viewer: Option<&str>) -> MessageView {
     let mut view = MessageView {
         id: entry.id.clone(),
         sender: entry.sender.clone(),
+        sender_id: entry.sender_id.clone(),
         from_bot: entry.from_bot,
         reply_to: entry.reply_to.clone(),
+        thread: None,
         card: false,
         title: String::new(),
         markdown: String::new(),
         html: String::new(),
+        panels: Vec::new(),
         state: CardState::Final,
         note: entry.emotions.join(" "),
         buttons: buttons(world, entry, viewer).into_iter().map(shown).collect(),
+        forms: Vec::new(),
         updates: 0,
     };
     if entry.recalled {
@@ -104,6 +134,7 @@ fn message(world: &World, entry: &Entry, viewer: Option<&str>) -> MessageView {
                 let (params, state) = card.seen_by(&ids_of(world, viewer));
                 let face = face(card, &params);
                 view.html = markdown_to_html(&face.markdown);
+                view.forms = face.forms.into_iter().map(|form| form.view).collect();
                 (view.title, view.markdown, view.note) = (face.title, face.markdown, face.note);
                 (view.state, view.updates) = (state, card.updates);
             }
@@ -113,7 +144,19 @@ fn message(world: &World, entry: &Entry, viewer: Option<&str>) -> MessageView {
 }
 
 fn shown(button: Button) -> ButtonView {
-    ButtonView { id: button.id, label: button.label, style: button.style.to_owned() }
+    let form = match button.does {
+        Does::Submit(form) => Some(form.view.name),
+        Does::CallBack(_) | Does::Open(_) => None,
+    };
+    ButtonView {
+        wide: button.label.chars().count() > SHORT_LABEL_CHARS,
+        id: button.id,
+        label: button.label,
+        style: button.style.to_owned(),
+        disabled: false,
+        role: if form.is_some() { ButtonRole::Submit } else { ButtonRole::Plain },
+        form,
+    }
 }
 
 /// The ids under which private data of this person may stand.
@@ -157,7 +200,12 @@ fn generic(params: &Params, complex: &Value) -> Face {
     let mut face = Face::default();
     let mut texts = Vec::new();
     for (key, value) in params {
-        let list = serde_json::from_str::<Value>(value).ok().filter(Value::is_array);
+        let complex = serde_json::from_str::<Value>(value).unwrap_or_default();
+        if let Some(form) = Form::of(key, &complex) {
+            face.forms.push(form);
+            continue;
+        }
+        let list = Some(complex).filter(Value::is_array);
         match key.as_str() {
             "flowStatus" | "config" | "sys_full_json_obj" | "logo" => {}
             _ if value.is_empty() => {}
@@ -170,8 +218,9 @@ fn generic(params: &Params, complex: &Value) -> Face {
             },
         }
     }
-    for value in complex.as_object().into_iter().flat_map(serde_json::Map::values) {
+    for (key, value) in complex.as_object().into_iter().flatten() {
         face.buttons.extend(button_list(value));
+        face.forms.extend(Form::of(key, value));
     }
     face.markdown = texts.join("\n\n");
     face
@@ -193,7 +242,7 @@ fn button(number: usize, entry: &Value) -> Option<Button> {
     };
     let calls_back = entry.get("request").and_then(Value::as_bool).unwrap_or(field("url").is_none());
     if calls_back {
-        let id = field("id")?.to_owned();
+        let id = field("id").filter(|id| id.len() <= MAX_ACTION_ID_BYTES)?.to_owned();
         let params = entry.get("params").cloned().unwrap_or_else(|| serde_json::json!({}));
         return Some(Button { id, label, style, does: Does::CallBack(params) });
     }

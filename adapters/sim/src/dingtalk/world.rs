@@ -3,10 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
+use serde_json::Value;
+
 use super::api::Api;
 use super::card::{Card, CardReport};
-use super::config::DingTalkConfig;
+use super::config::{DingTalkConfig, RateLimits};
 use super::ids;
+use crate::tally::Counter;
 
 /// How long a session webhook lives: 5 400 s in every example seen.
 const SESSION_LIFE_MS: i64 = 5_400_000;
@@ -58,6 +61,8 @@ pub(super) struct Chat {
     /// Ids of the people in it; exactly one in a direct chat.
     pub members: Vec<String>,
     pub direct: bool,
+    /// Whether the robot is in it.
+    pub bot_inside: bool,
     pub entries: Vec<Entry>,
     /// Who said or pressed something here last: private card data is shown as this person sees it.
     pub viewer: Option<String>,
@@ -68,9 +73,13 @@ pub(super) struct Chat {
 pub(super) struct Entry {
     pub id: String,
     pub sender: String,
+    /// Empty for the robot.
+    pub sender_id: String,
     pub from_bot: bool,
     pub reply_to: Option<String>,
     pub body: Body,
+    /// Type and content as a callback carries them, of what people send; quotes repeat it.
+    pub sent_as: Option<(&'static str, Value)>,
     /// `processQueryKey` or `carrierId`: what recalls it, and what a quote of it names.
     pub query_key: Option<String>,
     pub sent_ms: i64,
@@ -154,8 +163,11 @@ pub(super) struct World {
     pub pushed: HashMap<String, String>,
     /// `msgId` or `eventId` of pushes that nothing has answered with 200 yet.
     pub unacknowledged: HashSet<String>,
+    /// When calls were admitted, within the longest window.
     pub recent_calls: HashMap<Api, VecDeque<i64>>,
     pub calls: HashMap<Api, u64>,
+    pub counter: Counter,
+    pub limits: RateLimits,
     /// Calls that the monthly API quota counts.
     pub counted_calls: u64,
     /// Pushes and webhook sends, which the monthly message quota counts.
@@ -165,7 +177,8 @@ pub(super) struct World {
 impl World {
     /// One group with three people, and a direct chat for each of them.
     pub fn seeded(config: &DingTalkConfig) -> Self {
-        let mut world = Self::default();
+        let limits = RateLimits { per_second: config.calls_per_second, ..RateLimits::default() };
+        let mut world = Self { limits, ..Self::default() };
         let people = [("01486223571234567", "张三"), ("0327655428819001", "李四"), ("manager7413", "王五")];
         for (staff_id, nick) in people {
             world.add_person(Person::member(staff_id, nick, &config.corp_id));
@@ -185,6 +198,7 @@ impl World {
             title: person.nick.clone(),
             members: vec![person.id.clone()],
             direct: true,
+            bot_inside: true,
             entries: Vec::new(),
             viewer: Some(person.id.clone()),
         });
@@ -195,7 +209,8 @@ impl World {
     pub fn add_group(&mut self, id: &str, title: &str, members: Vec<String>) {
         let groups = self.chats.iter().filter(|chat| !chat.direct).count();
         let (id, title) = (id.to_owned(), title.to_owned());
-        self.chats.insert(groups, Chat { id, title, members, direct: false, entries: Vec::new(), viewer: None });
+        let chat = Chat { id, title, members, direct: false, bot_inside: true, entries: Vec::new(), viewer: None };
+        self.chats.insert(groups, chat);
     }
 
     pub fn person(&self, id: &str) -> Option<&Person> {
@@ -204,6 +219,11 @@ impl World {
 
     pub fn chat(&self, id: &str) -> Option<&Chat> {
         self.chats.iter().find(|chat| chat.id == id)
+    }
+
+    /// The group with this id that the robot is in.
+    pub fn group(&self, id: &str) -> Option<&Chat> {
+        self.chat(id).filter(|chat| !chat.direct && chat.bot_inside)
     }
 
     pub fn chat_mut(&mut self, id: &str) -> Option<&mut Chat> {
@@ -246,9 +266,11 @@ impl World {
         chat.entries.push(Entry {
             id: id.clone(),
             sender: post.sender.to_owned(),
+            sender_id: String::new(),
             from_bot: true,
             reply_to: None,
             body: post.body,
+            sent_as: None,
             query_key: post.query_key,
             sent_ms: post.now_ms,
             recalled: false,

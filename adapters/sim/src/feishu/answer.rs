@@ -67,6 +67,16 @@ impl Refusal {
         Self::new(230_020, format!("This operation triggers the frequency limit of the {what}."))
     }
 
+    /// The month's calls are used up.
+    pub(super) fn quota_used_up() -> Self {
+        Self::new(99_991_403, "The quota of API calls of this month is used up.")
+    }
+
+    /// Whether a frequency limit or the quota is the reason.
+    pub(super) fn is_by_frequency(&self) -> bool {
+        matches!(self.code, 99_991_400 | 99_991_403 | 230_020 | 11_232 | 11_233 | 11_247)
+    }
+
     /// The app has no such scope.
     pub(super) fn no_scope(scope: &str) -> Self {
         Self {

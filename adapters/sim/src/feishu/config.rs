@@ -37,6 +37,8 @@ pub struct RateLimits {
     pub app_per_second: Option<u32>,
     /// Per class of API within 1 min (429, 99991400).
     pub app_per_minute: Option<u32>,
+    /// Calls of all classes that are left, over all time as it passes here (99991403).
+    pub app_per_month: Option<u64>,
     /// Messages into one chat within 1 s (230020).
     pub chat_per_second: Option<u32>,
     /// Changes of one message within 1 s (230020).
@@ -50,6 +52,7 @@ impl Default for RateLimits {
         Self {
             app_per_second: Some(50),
             app_per_minute: Some(1_000),
+            app_per_month: None,
             chat_per_second: Some(5),
             message_per_second: Some(5),
             card_per_second: Some(10),
@@ -64,6 +67,7 @@ impl RateLimits {
         Self {
             app_per_second: None,
             app_per_minute: None,
+            app_per_month: None,
             chat_per_second: None,
             message_per_second: None,
             card_per_second: None,

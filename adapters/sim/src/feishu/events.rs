@@ -26,7 +26,7 @@ impl FeishuSim {
     pub async fn send(&self, said: Said) -> Pushed {
         let (id, event) = {
             let mut world = self.shared.world();
-            let Some(id) = said.post_into(&mut world) else { return pushed("", Attempt::default()) };
+            let Some(id) = said.post_into(&mut world) else { return Pushed::nothing("") };
             let inside = world.message(&id).and_then(|it| world.chat(&it.chat_id)).is_some_and(|chat| chat.bot_inside);
             let told = world.message(&id).map(|message| said::event_of(&world, message)).unwrap_or_default();
             let event = self.shared.envelope(MESSAGE, told);
@@ -36,10 +36,10 @@ impl FeishuSim {
             (id, inside.then_some(event))
         };
         self.shared.changed();
-        let Some(event) = event else { return pushed(&id, Attempt::default()) };
+        let Some(event) = event else { return Pushed::nothing(&id) };
         if self.shared.faults.take_hold() {
             self.shared.held().push(event);
-            return pushed(&id, Attempt::default());
+            return Pushed::nothing(&id);
         }
         let attempt = self.deliver_with_duplicates(event).await;
         self.release_held().await;
@@ -137,12 +137,19 @@ impl FeishuSim {
         self.push_event(BOT_REMOVED, event).await
     }
 
-    /// A person opens the direct chat.
+    /// A person opens the direct chat; without a last message in the event it is the first time.
     pub async fn enter_direct_chat(&self, user: &str) -> Pushed {
-        let event = json!({
+        let mut event = json!({
             "chat_id": self.direct_chat(user).unwrap_or_default(),
             "operator_id": self.user_ids(user),
         });
+        {
+            let world = self.shared.world();
+            if let Some(last) = world.direct_chat(user).and_then(|chat| world.messages_in(chat).next_back()) {
+                event["last_message_id"] = json!(last.id);
+                event["last_message_create_time"] = json!(last.created_ms.to_string());
+            }
+        }
         self.push_event("im.chat.access_event.bot_p2p_chat_entered_v1", event).await
     }
 
@@ -150,7 +157,7 @@ impl FeishuSim {
     pub async fn recall(&self, message_id: &str) -> Pushed {
         let chat_id = {
             let mut world = self.shared.world();
-            let Some(message) = world.message_mut(message_id) else { return pushed(message_id, Attempt::default()) };
+            let Some(message) = world.message_mut(message_id) else { return Pushed::nothing(message_id) };
             message.recalled = true;
             message.chat_id.clone()
         };

@@ -65,6 +65,12 @@ pub enum Call {
 }
 
 impl Call {
+    /// Whether frequency limits and the monthly quota count the call: all but the token calls.
+    #[must_use]
+    pub fn is_counted(self) -> bool {
+        !matches!(self, Self::TenantToken | Self::AppToken)
+    }
+
     /// Whether the call needs the scope `cardkit:card:write`.
     #[must_use]
     pub fn is_cardkit(self) -> bool {

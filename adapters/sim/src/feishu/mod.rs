@@ -11,7 +11,7 @@
 //! | `crypto` `push` `said` `press` `events` | what goes to the service |
 //! | `server` `api` `answer` `multipart` | what the service may call |
 //! | `world` `tree` `validate` | the state, and the rules for cards |
-//! | `observe` `render` `markdown` `wirelog` | what people, tests and onlookers see |
+//! | `platform` `observe` `render` `face` `markdown` `wirelog` | what people, tests and onlookers see |
 
 mod answer;
 mod api;
@@ -19,11 +19,13 @@ mod clock;
 mod config;
 pub mod crypto;
 mod events;
+mod face;
 mod faults;
 mod ids;
 mod markdown;
 mod multipart;
 mod observe;
+mod platform;
 mod press;
 mod push;
 mod render;
@@ -41,7 +43,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::watch;
 
 pub use self::api::MAX_CARD_BYTES;
 pub use self::clock::SimClock;
@@ -57,7 +58,7 @@ use self::press::{CallbackStyle, Press};
 use self::server::Server;
 use self::shared::Shared;
 use self::world::Person;
-use crate::view::{Boxed, ChatView, Pushed, SimulatedPlatform, Utterance};
+use crate::view::Pushed;
 use crate::wire::WireLog;
 
 /// How long a push may take to connect.
@@ -191,15 +192,9 @@ impl FeishuSim {
         }
     }
 
-    /// Presses the submit button of a form with these values.
-    pub async fn submit(&self, message_id: &str, button_id: &str, user: &str, form_value: &Value) -> Pushed {
-        let form_value = Some(form_value);
-        self.shared.press(Press { message_id, button_id, user, form_value, style: CallbackStyle::Current }).await
-    }
-
     /// Presses a button whose app still has the old card callback.
     pub async fn press_old_style(&self, message_id: &str, button_id: &str, user: &str) -> Pushed {
-        self.shared.press(Press { message_id, button_id, user, form_value: None, style: CallbackStyle::Old }).await
+        self.shared.press(Press { message_id, button_id, user, values: &Value::Null, style: CallbackStyle::Old }).await
     }
 }
 
@@ -208,40 +203,4 @@ impl FeishuSim {
 pub enum Topics {
     Allowed,
     Refused,
-}
-
-impl SimulatedPlatform for FeishuSim {
-    fn name(&self) -> &'static str {
-        "feishu"
-    }
-
-    fn base_url(&self) -> String {
-        self.shared.origin.clone()
-    }
-
-    fn chats(&self) -> Vec<ChatView> {
-        render::chats(&self.shared.world())
-    }
-
-    fn people(&self) -> Vec<(String, String)> {
-        let world = self.shared.world();
-        world.people.iter().map(|person| (person.open_id.clone(), person.name.clone())).collect()
-    }
-
-    fn say(&self, utterance: Utterance) -> Boxed<'_, Pushed> {
-        let mut said = Said::text(&utterance.chat, &utterance.user, &utterance.text);
-        if utterance.mention_bot {
-            said = said.mentioning_bot();
-        }
-        Box::pin(self.send(said))
-    }
-
-    fn press<'a>(&'a self, message_id: &'a str, button_id: &'a str, user: &'a str) -> Boxed<'a, Pushed> {
-        let press = Press { message_id, button_id, user, form_value: None, style: CallbackStyle::Current };
-        Box::pin(self.shared.press(press))
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.shared.changes.subscribe()
-    }
 }

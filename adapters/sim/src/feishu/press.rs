@@ -7,13 +7,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::api::check_any_card;
+use super::face::{Button, Face};
 use super::ids;
 use super::push::{Attempt, Seal};
-use super::render;
 use super::shared::Shared;
 use super::world::card::{Streaming, Switch};
 use super::world::{UpdateToken, World};
-use crate::view::Pushed;
+use crate::form::filled;
+use crate::view::{ButtonRole, Pushed};
 
 /// A short note over the chat, from the answer to a press or from the client when the press failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,17 +42,18 @@ pub(super) struct Press<'a> {
     pub(super) message_id: &'a str,
     pub(super) button_id: &'a str,
     pub(super) user: &'a str,
-    /// Values of the form that the button submits.
-    pub(super) form_value: Option<&'a Value>,
+    /// What was filled into the form that the button submits, by field; the other fields stand untouched.
+    pub(super) values: &'a Value,
     pub(super) style: CallbackStyle,
 }
 
 impl Shared {
-    /// Sends the callback and applies the answer. A press of nothing that calls back gives status 0.
+    /// Sends the callback and applies the answer. A press of nothing that calls back gives status 0, as does a form
+    /// that the client does not send because a field is empty or wrong.
     pub(super) async fn press(self: &Arc<Self>, press: Press<'_>) -> Pushed {
         let prepared = prepare(&mut self.world(), press);
         let Some((card_id, token, event)) = prepared else {
-            return Pushed { id: press.message_id.into(), status: 0, answer: String::new() };
+            return Pushed::nothing(press.message_id);
         };
         let attempt = match press.style {
             CallbackStyle::Current => self.attempt(&self.envelope("card.action.trigger", event), Seal::Event).await,
@@ -78,21 +80,7 @@ fn prepare(world: &mut World, press: Press<'_>) -> Option<(String, String, Value
     let chat_id = message.chat_id.clone();
     let card = world.card_of(press.message_id)?;
     let card_id = card.id.clone();
-    let button = render::buttons(&card.json).into_iter().find(|button| button.id == press.button_id)?;
-    let mut action = json!({"tag": "button", "timezone": "Asia/Shanghai"});
-    let value = button.callback_value();
-    if button.is_disabled() || (value.is_none() && press.form_value.is_none()) {
-        return None;
-    }
-    if let Some(value) = value {
-        action["value"] = value;
-    }
-    if let Some(name) = button.element.get("name") {
-        action["name"] = name.clone();
-    }
-    if let Some(form_value) = press.form_value {
-        action["form_value"] = form_value.clone();
-    }
+    let action = action(&Face::of(&card.json), press)?;
     let token = ids::fresh("c-");
     let operator = world.person(press.user)?;
     let tenant_key = &world.config.tenant_key;
@@ -121,6 +109,37 @@ fn prepare(world: &mut World, press: Press<'_>) -> Option<(String, String, Value
         card.interactions += 1;
     }
     Some((card_id, token, event))
+}
+
+/// The `action` of a press; `None` if nothing would be sent.
+fn action(face: &Face, press: Press<'_>) -> Option<Value> {
+    let button = face.buttons.iter().find(|button| button.id == press.button_id).filter(|it| !it.is_disabled())?;
+    let value = button.callback_value();
+    let form_value = match button.role() {
+        ButtonRole::Submit => Some(filled(fields_around(face, button), press.values)?),
+        ButtonRole::Reset => return None,
+        ButtonRole::Plain => None,
+    };
+    if value.is_none() && form_value.is_none() {
+        return None;
+    }
+    let mut action = json!({"tag": button.element["tag"], "timezone": "Asia/Shanghai"});
+    if let Some(value) = value {
+        action["value"] = value;
+    }
+    if let Some(name) = button.element.get("name") {
+        action["name"] = name.clone();
+    }
+    if let Some(form_value) = form_value {
+        action["form_value"] = form_value.into();
+        action["form_action_type"] = json!("submit");
+    }
+    Some(action)
+}
+
+fn fields_around<'a>(face: &'a Face, button: &Button) -> &'a [crate::view::FieldView] {
+    let around = face.forms.iter().find(|form| Some(&form.name) == button.form.as_ref());
+    around.map(|form| form.fields.as_slice()).unwrap_or_default()
 }
 
 /// Unlocks the card and applies the answer; the error is the client's code.
@@ -165,7 +184,7 @@ fn apply(world: &mut World, card_id: &str, answered: &Value) -> Result<(), u32> 
         return Err(200_830);
     }
     if card.streaming(now) != Streaming::On {
-        card.replace(new.clone(), Switch::Touched, now);
+        card.replace(new.clone(), Switch::Replaced, now);
     }
     Ok(())
 }

@@ -1,43 +1,13 @@
-//! What a client shows of a message: cards flattened to title, body, small print and buttons.
+//! What a client shows of chats and messages.
 
 use serde_json::Value;
 
+use super::face::Face;
 use super::markdown;
 use super::world::World;
 use super::world::card::Streaming;
-use super::world::message::{Body, Message};
-use crate::view::{ButtonView, CardState, ChatView, MessageView};
-
-/// A button of a card.
-#[derive(Debug, Clone)]
-pub(super) struct Button {
-    /// Its `element_id` or name; made up from its position if it has neither or shares it.
-    pub(super) id: String,
-    pub(super) label: String,
-    pub(super) style: String,
-    pub(super) element: Value,
-}
-
-impl Button {
-    pub(super) fn is_disabled(&self) -> bool {
-        self.element["disabled"] == true
-    }
-
-    /// What a press sends back; `None` if the button only opens a link.
-    pub(super) fn callback_value(&self) -> Option<Value> {
-        let behaviors = self.element["behaviors"].as_array().into_iter().flatten();
-        let of_behavior = behaviors.filter(|behavior| behavior["type"] == "callback").find_map(|it| it.get("value"));
-        of_behavior.or_else(|| self.element.get("value")).cloned()
-    }
-}
-
-/// A card without its structure.
-#[derive(Debug, Default)]
-struct Flat {
-    body: Vec<String>,
-    note: Vec<String>,
-    buttons: Vec<Button>,
-}
+use super::world::message::{Author, Body, Message};
+use crate::view::{CardState, ChatView, FormView, MessageView, PanelView};
 
 /// All chats as their members see them.
 pub(super) fn chats(world: &World) -> Vec<ChatView> {
@@ -45,14 +15,11 @@ pub(super) fn chats(world: &World) -> Vec<ChatView> {
         id: chat.id.clone(),
         title: chat.title.clone(),
         direct: chat.direct,
+        members: chat.members.clone(),
+        bot_inside: chat.bot_inside,
         messages: world.messages_in(chat).map(|message| message_view(world, message)).collect(),
     };
     world.chats.iter().map(view).collect()
-}
-
-/// The buttons of a card, in reading order.
-pub(super) fn buttons(card: &Value) -> Vec<Button> {
-    flatten(card).buttons
 }
 
 /// One message as its readers see it.
@@ -60,15 +27,22 @@ pub(super) fn message_view(world: &World, message: &Message) -> MessageView {
     let mut view = MessageView {
         id: message.id.clone(),
         sender: world.author_name(&message.author),
+        sender_id: match &message.author {
+            Author::Bot => String::new(),
+            Author::Person(open_id) => open_id.clone(),
+        },
         from_bot: message.is_by_bot(),
         reply_to: message.parent_id.clone(),
+        thread: message.thread_id.clone(),
         card: false,
         title: String::new(),
         markdown: String::new(),
         html: String::new(),
+        panels: Vec::new(),
         state: CardState::Final,
         note: String::new(),
         buttons: Vec::new(),
+        forms: Vec::new(),
         updates: u64::from(message.edits),
     };
     match &message.body {
@@ -77,25 +51,32 @@ pub(super) fn message_view(world: &World, message: &Message) -> MessageView {
     }
     if message.recalled {
         view.state = CardState::Recalled;
+        view.buttons.clear();
+        view.forms.clear();
     }
     view
 }
 
 fn fill_card(world: &World, card_id: &str, view: &mut MessageView) {
     let Some(card) = world.cards.get(card_id) else { return };
-    let flat = flatten(&card.json);
+    let face = Face::of(&card.json);
+    let html = |text: &str| markdown::to_html(text, &|id| name_of(world, id));
     let header = &card.json["header"];
     view.card = true;
     view.title = header["title"]["content"].as_str().unwrap_or_default().to_owned();
-    view.markdown = flat.body.join("\n\n");
-    view.html = markdown::to_html(&view.markdown, &|id| name_of(world, id));
-    view.note = flat.note.join("\n");
+    view.markdown = face.body.join("\n\n");
+    view.html = html(&view.markdown);
+    view.note = face.note.join("\n");
     view.updates = card.updates;
-    view.buttons = flat
-        .buttons
-        .into_iter()
-        .map(|button| ButtonView { id: button.id, label: button.label, style: button.style })
-        .collect();
+    let panel = |panel: super::face::Panel| PanelView {
+        html: html(&panel.markdown),
+        title: panel.title,
+        markdown: panel.markdown,
+        expanded: panel.expanded,
+    };
+    view.panels = face.panels.into_iter().map(panel).collect();
+    view.buttons = face.buttons.into_iter().map(super::face::Button::view).collect();
+    view.forms = face.forms.into_iter().map(|form| FormView { name: form.name, fields: form.fields }).collect();
     view.state = match card.streaming(world.now_ms()) {
         Streaming::On => CardState::Streaming,
         _ if matches!(header["template"].as_str(), Some("red" | "carmine")) => CardState::Failed,
@@ -160,127 +141,5 @@ fn name_of(world: &World, id: &str) -> String {
         None if id == world.config.bot_open_id => world.config.bot_name.clone(),
         None if id == "all" => "所有人".into(),
         None => id.to_owned(),
-    }
-}
-
-fn flatten(card: &Value) -> Flat {
-    let mut flat = Flat::default();
-    // JSON 2.0 has a body, 1.0 has elements at the root.
-    let elements = card["body"]["elements"].as_array().or_else(|| card["elements"].as_array());
-    flat.list(elements);
-    flat
-}
-
-impl Flat {
-    fn list(&mut self, elements: Option<&Vec<Value>>) {
-        for element in elements.into_iter().flatten() {
-            self.element(element);
-        }
-    }
-
-    fn element(&mut self, element: &Value) {
-        match element["tag"].as_str().unwrap_or_default() {
-            "markdown" => self.text(element),
-            "div" => self.text(&element["text"]),
-            "hr" => self.body.push("---".into()),
-            "img" => self.body.push(format!("![{}]()", element["alt"]["content"].as_str().unwrap_or("image"))),
-            "button" => self.button(element),
-            "table" => self.body.push(table_markdown(element)),
-            "note" => {
-                let texts = element["elements"].as_array().into_iter().flatten();
-                self.note.extend(texts.filter_map(|text| text["content"].as_str()).map(str::to_owned));
-            }
-            "column_set" => {
-                for column in element["columns"].as_array().into_iter().flatten() {
-                    self.list(column["elements"].as_array());
-                }
-            }
-            "collapsible_panel" => {
-                if let Some(title) = element["header"]["title"]["content"].as_str().filter(|title| !title.is_empty()) {
-                    self.body.push(format!("▸ {title}"));
-                }
-                self.list(element["elements"].as_array());
-            }
-            "action" => self.list(element["actions"].as_array()),
-            _ => self.list(element["elements"].as_array()),
-        }
-    }
-
-    /// Small or grey text is small print.
-    fn text(&mut self, text: &Value) {
-        let content = text["content"].as_str().unwrap_or_default().to_owned();
-        if content.is_empty() {
-            return;
-        }
-        match text["text_size"] == "notation" || text["text_color"] == "grey" {
-            true => self.note.push(content),
-            false => self.body.push(content),
-        }
-    }
-
-    fn button(&mut self, element: &Value) {
-        let given = element["element_id"].as_str().or_else(|| element["name"].as_str());
-        let free = given.filter(|id| self.buttons.iter().all(|other| other.id != *id));
-        let id = free.map_or_else(|| format!("button-{}", self.buttons.len() + 1), str::to_owned);
-        let kind = element["type"].as_str().unwrap_or("default");
-        let style = ["primary", "danger"].into_iter().find(|style| kind.starts_with(style)).unwrap_or("default");
-        let label = element["text"]["content"].as_str().unwrap_or_default().to_owned();
-        self.buttons.push(Button { id, label, style: style.into(), element: element.clone() });
-    }
-}
-
-fn table_markdown(table: &Value) -> String {
-    let columns: Vec<&Value> = table["columns"].as_array().into_iter().flatten().collect();
-    let head =
-        |column: &&Value| column["display_name"].as_str().or_else(|| column["name"].as_str()).unwrap_or("").to_owned();
-    let cells: Vec<String> = columns.iter().map(head).collect();
-    let mut lines = vec![row(&cells), row(&vec!["---".to_owned(); columns.len()])];
-    for line in table["rows"].as_array().into_iter().flatten() {
-        let cell = |column: &&Value| match &line[column["name"].as_str().unwrap_or_default()] {
-            Value::String(text) => text.clone(),
-            Value::Null => String::new(),
-            other => other.to_string(),
-        };
-        lines.push(row(&columns.iter().map(cell).collect::<Vec<_>>()));
-    }
-    lines.join("\n")
-}
-
-fn row(cells: &[String]) -> String {
-    format!("| {} |", cells.join(" | "))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn nested_cards_are_flattened_in_reading_order() {
-        let card = json!({"schema": "2.0", "body": {"elements": [
-            {"tag": "collapsible_panel", "header": {"title": {"tag": "plain_text", "content": "Thinking"}},
-                "elements": [{"tag": "markdown", "content": "inner"}]},
-            {"tag": "markdown", "content": "answer"},
-            {"tag": "column_set", "columns": [{"tag": "column", "elements": [
-                {"tag": "button", "element_id": "up", "type": "primary_text", "text": {"content": "👍"},
-                    "behaviors": [{"type": "open_url", "default_url": "x"}, {"type": "callback", "value": {"v": 1}}]},
-                {"tag": "button", "element_id": "up", "text": {"content": "again"}}]}]},
-            {"tag": "div", "text": {"tag": "plain_text", "content": "small", "text_size": "notation"}}]}});
-        let flat = flatten(&card);
-        assert_eq!(flat.body, ["▸ Thinking", "inner", "answer"]);
-        assert_eq!(flat.note, ["small"]);
-        let shown: Vec<_> =
-            flat.buttons.iter().map(|it| (it.id.as_str(), it.label.as_str(), it.style.as_str())).collect();
-        assert_eq!(shown, [("up", "👍", "primary"), ("button-2", "again", "default")]);
-        assert_eq!(flat.buttons[0].callback_value(), Some(json!({"v": 1})));
-        assert_eq!(flat.buttons[1].callback_value(), None);
-    }
-
-    #[test]
-    fn tables_become_markdown() {
-        let table =
-            json!({"columns": [{"name": "a", "display_name": "A"}, {"name": "n"}], "rows": [{"a": "x", "n": 3}]});
-        assert_eq!(table_markdown(&table), "| A | n |\n| --- | --- |\n| x | 3 |");
     }
 }

@@ -18,7 +18,10 @@ pub struct Said {
     mention_bot: bool,
     reply_to: Option<String>,
     in_thread: bool,
-    attachment: Option<(String, Upload)>,
+    /// With their keys.
+    attachments: Vec<(String, Upload)>,
+    /// Messages merged into this one.
+    children: Vec<Said>,
 }
 
 impl Said {
@@ -39,7 +42,8 @@ impl Said {
             mention_bot: false,
             reply_to: None,
             in_thread: false,
-            attachment: None,
+            attachments: Vec::new(),
+            children: Vec::new(),
         }
     }
 
@@ -75,6 +79,31 @@ impl Said {
         Self::of_type(chat, user, "audio", content).with_file(key, "voice.opus", "opus", bytes.into())
     }
 
+    /// A video of this length.
+    #[must_use]
+    pub fn media(chat: &str, user: &str, name: &str, bytes: impl Into<Bytes>) -> Self {
+        let key = ids::fresh("file_v3_");
+        let content = json!({"file_key": key, "file_name": name, "duration": 61_000});
+        Self::of_type(chat, user, "media", content).with_file(key, name, "mp4", bytes.into())
+    }
+
+    /// Messages forwarded in one: the service is told only that there are some and reads them by a call.
+    #[must_use]
+    pub fn merge_forward(chat: &str, user: &str, children: Vec<Self>) -> Self {
+        let told = json!({"content": "Merged and Forwarded Message"});
+        Self { children, ..Self::of_type(chat, user, "merge_forward", told) }
+    }
+
+    /// Adds a picture as the last paragraph of a rich text.
+    #[must_use]
+    pub fn with_image(mut self, bytes: impl Into<Bytes>) -> Self {
+        let key = ids::fresh("img_v3_");
+        if let Some(paragraphs) = self.content["content"].as_array_mut() {
+            paragraphs.push(json!([{"tag": "img", "image_key": key}]));
+        }
+        self.with_file(key, "image", "image", bytes.into())
+    }
+
     /// Puts a mention of the bot in front (text and rich text).
     #[must_use]
     pub fn mentioning_bot(mut self) -> Self {
@@ -97,23 +126,36 @@ impl Said {
     }
 
     fn with_file(mut self, key: String, name: &str, kind: &str, bytes: Bytes) -> Self {
-        self.attachment = Some((key, Upload { name: name.into(), kind: kind.into(), bytes, message_id: None }));
+        self.attachments.push((key, Upload { name: name.into(), kind: kind.into(), bytes, message_id: None }));
         self
     }
 
     /// Makes the message visible; gives its id, or `None` if there is no such chat.
     pub(super) fn post_into(mut self, world: &mut World) -> Option<String> {
-        let direct = world.chat(&self.chat)?.direct;
+        world.chat(&self.chat)?;
+        let children = std::mem::take(&mut self.children);
+        let message = self.into_message(world, None);
+        let id = message.id.clone();
+        world.post(message);
+        for child in children {
+            let child = child.into_message(world, Some(id.clone()));
+            world.keep(child);
+        }
+        Some(id)
+    }
+
+    fn into_message(mut self, world: &mut World, upper_id: Option<String>) -> Message {
+        let direct = world.chat(&self.chat).is_some_and(|chat| chat.direct);
         let mentions = self.resolve_mentions(world, direct);
         let id = ids::fresh("om_");
-        if let Some((key, mut upload)) = self.attachment.take() {
+        for (key, mut upload) in self.attachments.drain(..) {
             upload.message_id = Some(id.clone());
             world.uploads.insert(key, upload);
         }
         let (root_id, thread_id) = self.thread(world);
         let now = world.now_ms();
-        world.post(Message {
-            id: id.clone(),
+        Message {
+            id,
             chat_id: self.chat,
             author: Author::Person(self.user),
             msg_type: self.msg_type,
@@ -122,14 +164,14 @@ impl Said {
             root_id,
             parent_id: self.reply_to,
             thread_id,
+            upper_id,
             created_ms: now,
             updated_ms: now,
             recalled: false,
             edits: 0,
             reactions: Vec::new(),
             event: None,
-        });
-        Some(id)
+        }
     }
 
     fn thread(&self, world: &mut World) -> (Option<String>, Option<String>) {

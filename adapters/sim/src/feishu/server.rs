@@ -19,6 +19,8 @@ use super::faults::{Call, Fault};
 use super::ids;
 use super::shared::Shared;
 use super::wirelog::{self, Call as Logged};
+use super::world::rates::class;
+use crate::tally::Ending;
 
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
@@ -106,6 +108,7 @@ async fn serve(http: HttpRequest, body: Bytes, shared: web::Data<Shared>) -> Htt
     };
     if let Some(at) = &at {
         *shared.calls().entry(at.call).or_default() += 1;
+        shared.counter().arrived(&class_name(at.call), at.call.is_counted(), shared.clock.now_ms());
     }
     let flight = at.as_ref().and_then(|at| Flight::begin(&shared, at));
     let reply = match &at {
@@ -114,6 +117,9 @@ async fn serve(http: HttpRequest, body: Bytes, shared: web::Data<Shared>) -> Htt
     };
     if let (Some(flight), Reply::Outcome(Err(_))) = (&flight, &reply) {
         flight.refused();
+    }
+    if let Some(at) = &at {
+        shared.counter().ended(&class_name(at.call), ending_of(&reply));
     }
     let (status, response_body, response) = respond(reply, &log_id);
     let call = at.as_ref().map(|at| at.call);
@@ -127,6 +133,19 @@ async fn serve(http: HttpRequest, body: Bytes, shared: web::Data<Shared>) -> Htt
         let _ = socket.0.shutdown(Shutdown::Both);
     }
     response
+}
+
+/// The class of API that a call's frequency is counted in.
+fn class_name(call: Call) -> String {
+    format!("{:?}", class(call))
+}
+
+fn ending_of(reply: &Reply) -> Ending {
+    match reply {
+        Reply::Outcome(Ok(_)) => Ending::Served,
+        Reply::Outcome(Err(refusal)) if refusal.is_by_frequency() => Ending::RateLimited,
+        _ => Ending::Refused,
+    }
 }
 
 fn read(http: &HttpRequest, body: Bytes) -> Request {

@@ -12,6 +12,7 @@ use super::faults::{Call, Faults};
 use super::press::Toast;
 use super::push::DeliveryReport;
 use super::world::World;
+use crate::tally::Counter;
 
 pub(super) struct Shared {
     pub(super) config: FeishuConfig,
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     deliveries: Mutex<HashMap<String, DeliveryReport>>,
     held: Mutex<Vec<Value>>,
     calls: Mutex<HashMap<Call, u64>>,
+    counter: Mutex<Counter>,
 }
 
 impl Shared {
@@ -52,6 +54,7 @@ impl Shared {
             deliveries: Mutex::default(),
             held: Mutex::default(),
             calls: Mutex::default(),
+            counter: Mutex::default(),
         }
     }
 
@@ -80,6 +83,11 @@ impl Shared {
     /// Calls received so far, by kind.
     pub(super) fn calls(&self) -> MutexGuard<'_, HashMap<Call, u64>> {
         lock(&self.calls)
+    }
+
+    /// The same by class of API, with how they ended.
+    pub(super) fn counter(&self) -> MutexGuard<'_, Counter> {
+        lock(&self.counter)
     }
 
     /// Something visible changed.

@@ -85,6 +85,44 @@ async fn streaming_closes_by_itself_after_ten_minutes_and_can_be_reopened() {
 }
 
 #[actix_web::test]
+async fn streaming_that_is_switched_on_in_time_goes_on() {
+    let bench = bench().await;
+    let (card, message) = bench.send_card(&streaming_card()).await;
+    let settings = json!({"config": {"streaming_mode": true}}).to_string();
+    for minute in 0..3 {
+        bench.sim.clock().advance(Duration::from_secs(480));
+        let path = format!("cardkit/v1/cards/{card}/settings");
+        let answer = bench.patch(&path, json!({"settings": settings, "sequence": 2 * minute + 1})).await;
+        assert_eq!(answer.code(), 0);
+        assert_eq!(type_text(&bench, &card, &"x".repeat(minute as usize + 1), 2 * minute + 2).await, 0);
+    }
+    let report = bench.sim.card_report(&message).unwrap();
+    assert_eq!((report.reopened, report.streaming, report.timed_out), (3, true, false));
+}
+
+#[actix_web::test]
+async fn a_card_whose_streaming_ended_is_replaced_as_a_whole() {
+    let bench = bench().await;
+    let (card, message) = bench.send_card(&streaming_card()).await;
+    bench.sim.clock().advance(Duration::from_secs(601));
+    let mut whole = streaming_card();
+    whole["body"]["elements"][0]["content"] = json!("the end");
+    whole["config"]["streaming_mode"] = json!(false);
+    let body = json!({"card": {"type": "card_json", "data": whole.to_string()}, "sequence": 1});
+    assert_eq!(bench.put(&format!("cardkit/v1/cards/{card}"), body).await.code(), 0);
+    let shown = bench.sim.message(&message).unwrap();
+    assert_eq!((shown.markdown.as_str(), shown.state), ("the end\n\n---", CardState::Final));
+    let report = bench.sim.card_report(&message).unwrap();
+    assert_eq!((report.reopened, report.timed_out), (0, false));
+    // A finished card takes a new answer: streaming is switched on again.
+    let settings = json!({"config": {"streaming_mode": true}}).to_string();
+    let path = format!("cardkit/v1/cards/{card}/settings");
+    assert_eq!(bench.patch(&path, json!({"settings": settings, "sequence": 2})).await.code(), 0);
+    assert_eq!(type_text(&bench, &card, "once more", 3).await, 0);
+    assert_eq!(bench.sim.card_report(&message).unwrap().reopened, 1);
+}
+
+#[actix_web::test]
 async fn changed_text_is_counted_as_a_rewrite() {
     let bench = bench().await;
     let (card, message) = bench.send_card(&streaming_card()).await;

@@ -3,8 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "test code; the lint only exempts functions marked as tests")]
 
 mod cards;
+mod forms;
+mod lifecycle;
 mod messages;
 mod press;
 mod push;
+mod rates;
+mod reading;
 mod service;
 mod vectors;

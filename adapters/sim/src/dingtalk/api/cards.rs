@@ -60,7 +60,7 @@ pub(super) fn update(call: &Call<'_>) -> Answer {
     report.updates += 1;
     card.updates += 1;
     if let Some(public) = public {
-        report.note_status(&public);
+        report.note_status(&public, Some(card.state));
         let is_public_template = [TEMPLATE_A, TEMPLATE_B].contains(&card.template.as_str());
         if public_merge == Merge::Replace && is_public_template && !public.contains_key("msgContent") {
             report.oddities.push("an update without by-key wiped msgContent".to_owned());
@@ -131,7 +131,7 @@ fn make(call: &Call<'_>) -> Result<String, Refusal> {
         return Err(Refusal::bad("param.cardAlreadyExist", "a card with this outTrackId exists"));
     }
     let report = world.report(out_track_id);
-    report.note_status(&public);
+    report.note_status(&public, None);
     if callback == Callback::None && body.get("callbackType").is_some() {
         report.oddities.push("callbackType HTTP without callbackRouteKey: the buttons do nothing".to_owned());
     }
@@ -203,7 +203,7 @@ fn place(call: &Call<'_>, out_track_id: &str, spaces: &[Space<'_>]) -> Vec<Value
     let mut results = Vec::new();
     for space in spaces {
         let chat = match space.kind {
-            SpaceKind::Group => world.chat(space.id).filter(|chat| !chat.direct),
+            SpaceKind::Group => world.group(space.id),
             SpaceKind::Robot => world.direct_chat_of(space.id),
         };
         let chat = chat.map(|chat| chat.id.clone()).filter(|_| !call.faults.contains(&Fault::DeliverRefused));

@@ -8,6 +8,7 @@ use super::robot::check_robot;
 use super::{Answer, Call, FILE_PATH, Refusal, Reply, tokens};
 use crate::dingtalk::ids;
 use crate::dingtalk::world::StoredFile;
+use crate::tally::Ending;
 
 /// Download addresses are short-lived.
 const DOWNLOAD_LIFE_MS: i64 = 600_000;
@@ -36,7 +37,8 @@ pub(super) fn content(call: &Call<'_>) -> Result<Reply, Refusal> {
     let known = world.downloads.get(secret).filter(|(_, expires_ms)| *expires_ms > call.now_ms);
     let file = known.and_then(|(code, _)| world.received.get(code));
     let file = file.ok_or_else(|| Refusal::new(403, "AccessDenied", "unknown or expired address"))?;
-    Ok(Reply { status: 200, content_type: file.content_type, body: file.bytes.clone() })
+    let (content_type, body) = (file.content_type, file.bytes.clone());
+    Ok(Reply { status: 200, content_type, body, ending: Ending::Served })
 }
 
 /// `POST /media/upload?access_token=…&type=…`, multipart with a part named `media`.

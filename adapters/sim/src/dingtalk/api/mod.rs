@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use super::faults::Fault;
 use super::shared::Shared;
+use super::world::World;
 
 pub(super) use cards::string_map;
 pub(super) use reply::{Answer, Refusal, Reply};
@@ -131,7 +132,7 @@ impl Api {
     }
 
     /// Sign-in calls and file storage are outside the quotas.
-    fn is_counted(self) -> bool {
+    pub(super) fn is_counted(self) -> bool {
         self.needs_token() || self == Self::MediaUpload
     }
 }
@@ -216,24 +217,14 @@ fn dispatch(call: &Call<'_>) -> Answer {
 
 /// Custom robots send this often a minute.
 const CUSTOM_ROBOT_PER_MINUTE: usize = 20;
+const SECOND_MS: i64 = 1_000;
+const MINUTE_MS: i64 = 60_000;
 
 /// Refuses what exceeds the rate, counts the rest. Refused calls cost no monthly quota.
 fn count(call: &Call<'_>) -> Result<(), Refusal> {
-    let limit = match call.api {
-        Api::CustomRobot => Some((CUSTOM_ROBOT_PER_MINUTE, 60_000)),
-        api if api.is_counted() => Some((call.shared.config.calls_per_second, 1_000)),
-        _ => None,
-    };
     let mut world = call.shared.world();
-    if let Some((most, window_ms)) = limit.filter(|_| call.shared.checks_rate()) {
-        let recent = world.recent_calls.entry(call.api).or_default();
-        while recent.front().is_some_and(|at_ms| call.now_ms - at_ms >= window_ms) {
-            recent.pop_front();
-        }
-        if recent.len() >= most {
-            return Err(Refusal::rate_limited(call.api));
-        }
-        recent.push_back(call.now_ms);
+    if call.shared.checks_rate() {
+        admit(&mut world, call)?;
     }
     *world.calls.entry(call.api).or_default() += 1;
     if call.api.is_counted() {
@@ -241,6 +232,30 @@ fn count(call: &Call<'_>) -> Result<(), Refusal> {
     } else if matches!(call.api, Api::SessionWebhook | Api::CustomRobot) {
         world.counted_messages += 1;
     }
+    Ok(())
+}
+
+fn admit(world: &mut World, call: &Call<'_>) -> Result<(), Refusal> {
+    let (api, limits) = (call.api, world.limits);
+    let (per_second, per_minute) = match api {
+        Api::CustomRobot => (usize::MAX, Some(CUSTOM_ROBOT_PER_MINUTE)),
+        api if api.is_counted() => (limits.per_second, limits.per_minute),
+        _ => return Ok(()),
+    };
+    if api.is_counted() && limits.per_month.is_some_and(|most| world.counted_calls >= most) {
+        return Err(Refusal::quota_used_up(api));
+    }
+    let recent = world.recent_calls.entry(api).or_default();
+    while recent.front().is_some_and(|at_ms| call.now_ms - at_ms >= MINUTE_MS) {
+        recent.pop_front();
+    }
+    if per_minute.is_some_and(|most| recent.len() >= most) {
+        return Err(Refusal::rate_limited_by_the_minute(api));
+    }
+    if recent.iter().rev().take_while(|at_ms| call.now_ms - **at_ms < SECOND_MS).count() >= per_second {
+        return Err(Refusal::rate_limited(api));
+    }
+    recent.push_back(call.now_ms);
     Ok(())
 }
 

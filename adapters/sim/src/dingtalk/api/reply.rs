@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Api;
 use crate::dingtalk::ids;
+use crate::tally::Ending;
 
 /// What a call gives: JSON for HTTP 200, or a refusal.
 pub(in crate::dingtalk) type Answer = Result<Value, Refusal>;
@@ -42,6 +43,23 @@ impl Refusal {
         Self::new(403, "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi", "too many calls of this API a second")
     }
 
+    pub fn rate_limited_by_the_minute(api: Api) -> Self {
+        match api.is_old() {
+            true => Self::rate_limited(api),
+            false => {
+                Self::new(403, "Forbidden.AccessDenied.QpmLimitForAppkeyAndApi", "too many calls of this API a minute")
+            }
+        }
+    }
+
+    pub fn quota_used_up(api: Api) -> Self {
+        let message = "the API quota of this month is used up";
+        match api.is_old() {
+            true => Self::Old { errcode: 88, message: message.to_owned(), sub_code: Some("90020") },
+            false => Self::new(403, "Forbidden.AccessDenied.ApiCountLimitForOrg", message),
+        }
+    }
+
     pub fn token_invalid() -> Self {
         Self::bad("InvalidAuthentication", "the access token is missing, unknown or expired")
     }
@@ -56,29 +74,43 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Whether a frequency limit or the quota is the reason.
+    fn is_by_frequency(&self) -> bool {
+        match self {
+            Self::New { code, .. } => code.contains(".Qps") || code.contains(".Qpm") || code.contains(".ApiCount"),
+            Self::Old { errcode, sub_code, .. } => *errcode == 130_101 || sub_code.is_some(),
+        }
+    }
+}
+
 /// An HTTP answer.
 #[derive(Debug, Clone)]
 pub(in crate::dingtalk) struct Reply {
     pub status: u16,
     pub content_type: &'static str,
     pub body: Bytes,
+    /// For the count of calls.
+    pub ending: Ending,
 }
 
 impl Reply {
     pub fn json(status: u16, value: &Value) -> Self {
-        Self { status, content_type: "application/json;charset=utf-8", body: value.to_string().into() }
+        let body = value.to_string().into();
+        Self { status, content_type: "application/json;charset=utf-8", body, ending: Ending::Served }
     }
 
     /// The page of the network's guard: HTTP 200, and no JSON in it.
     pub fn punish_page() -> Self {
         let page = "<!doctype html><html><head><title>405</title></head><body><p>请求过于频繁</p></body></html>";
-        Self { status: 200, content_type: "text/html;charset=utf-8", body: page.into() }
+        Self { status: 200, content_type: "text/html;charset=utf-8", body: page.into(), ending: Ending::Refused }
     }
 }
 
 impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Self {
-        match refusal {
+        let ending = if refusal.is_by_frequency() { Ending::RateLimited } else { Ending::Refused };
+        let reply = match refusal {
             Refusal::New { status, code, message, scopes } => {
                 let mut body = json!({"code": code, "message": message, "requestid": ids::hex_id().to_uppercase()});
                 if !scopes.is_empty() {
@@ -94,6 +126,7 @@ impl From<Refusal> for Reply {
                 }
                 Self::json(200, &body)
             }
-        }
+        };
+        Self { ending, ..reply }
     }
 }

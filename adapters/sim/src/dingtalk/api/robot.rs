@@ -47,7 +47,7 @@ pub(super) fn send_to_group(call: &Call<'_>) -> Answer {
     check_robot(call)?;
     let group = required(&call.body, "openConversationId", "invalidParameter.openConversationId.empty")?;
     let body = message(&call.body)?;
-    let is_group = call.shared.world().chat(group).is_some_and(|chat| !chat.direct);
+    let is_group = call.shared.world().group(group).is_some();
     if !is_group {
         return Err(Refusal::bad("invalidParameter.openConversationId.invalid", "not a group with this robot"));
     }

@@ -70,7 +70,7 @@ fn apply(card: &mut Card, report: &mut CardReport, frame: &Frame<'_>, now_ms: i6
     if card.chats.is_empty() {
         report.oddities.push("a frame before the card was delivered".to_owned());
     }
-    if !report.endings.is_empty() {
+    if card.state != CardState::Streaming {
         report.oddities.push("a frame after a final flowStatus".to_owned());
     }
     let content = match frame.full {

@@ -47,7 +47,7 @@ pub(super) fn replace(world: &mut World, id: &str, request: &Request) -> Outcome
     let new = json_text(&body["card"], "data")?;
     operate(world, id, stamp, 300_121, |card| {
         *card = new;
-        Ok(Switch::Touched)
+        Ok(Switch::Replaced)
     })?;
     Ok(Answer::empty())
 }
@@ -72,8 +72,8 @@ pub(super) fn batch(world: &mut World, id: &str, request: &Request) -> Outcome {
             let params = &action["params"];
             match action["action"].as_str() {
                 Some("partial_update_setting") => {
-                    if apply_settings(card, &params["settings"])? == Switch::Touched {
-                        switch = Switch::Touched;
+                    if apply_settings(card, &params["settings"])? == Switch::Named {
+                        switch = Switch::Named;
                     }
                 }
                 Some("add_elements") => elements::apply_add(card, params)?,
@@ -114,7 +114,7 @@ pub(super) fn update_by_token(world: &mut World, request: &Request) -> Outcome {
         return Err(Refusal::new(200_000, "the message was recalled"));
     }
     if let Some(entity) = world.cards.get_mut(&known.card_id) {
-        entity.replace(card.clone(), Switch::Touched, now);
+        entity.replace(card.clone(), Switch::Replaced, now);
     }
     if let Some(token) = body["token"].as_str().and_then(|token| world.update_tokens.get_mut(token)) {
         token.uses += 1;
@@ -194,7 +194,7 @@ fn apply_settings(card: &mut Value, settings: &Value) -> Result<Switch, Refusal>
     }
     tree::merge(card, settings);
     match settings["config"].get("streaming_mode").is_some() {
-        true => Ok(Switch::Touched),
+        true => Ok(Switch::Named),
         false => Ok(Switch::Untouched),
     }
 }

@@ -11,6 +11,7 @@ use crate::feishu::world::{Upload, World};
 
 const MAX_IMAGE_BYTES: usize = 10 * 1024 * 1024;
 const MAX_FILE_BYTES: usize = 30 * 1024 * 1024;
+const MAX_DOWNLOAD_BYTES: usize = 100 * 1024 * 1024;
 
 pub(super) fn upload_image(world: &mut World, request: &Request) -> Outcome {
     let parts = parts(request)?;
@@ -42,13 +43,21 @@ pub(super) fn upload_file(world: &mut World, request: &Request) -> Outcome {
 
 /// The resource must belong to the message, and its type must fit.
 pub(super) fn download(world: &World, at: &Located, request: &Request) -> Outcome {
-    let chat = world.message(&at.id).and_then(|message| world.chat(&message.chat_id));
-    let Some(chat) = chat else { return Err(Refusal::new(234_003, "File not in msg.")) };
+    let message = world.message(&at.id);
+    let chat = message.and_then(|message| world.chat(&message.chat_id));
+    let (Some(message), Some(chat)) = (message, chat) else { return Err(Refusal::new(234_003, "File not in msg.")) };
     if !chat.bot_inside {
         return Err(Refusal::new(234_004, "The app is not in the chat."));
     }
+    let kept_apart = matches!(message.msg_type.as_str(), "sticker" | "interactive" | "merge_forward" | "folder");
+    if kept_apart || message.upper_id.is_some() {
+        return Err(Refusal::new(234_043, "The resource of this message can't be downloaded."));
+    }
     let upload = world.uploads.get(&at.part).filter(|upload| upload.message_id.as_deref() == Some(&at.id));
     let Some(upload) = upload else { return Err(Refusal::new(234_003, "File not in msg.")) };
+    if upload.bytes.len() > MAX_DOWNLOAD_BYTES {
+        return Err(Refusal::new(234_037, "The file is larger than 100 MB."));
+    }
     let is_image = upload.kind == "image";
     match (request.query("type"), is_image) {
         (Some("image"), true) | (Some("file"), false) => {}

@@ -7,7 +7,7 @@ use super::{Request, text_field};
 use crate::feishu::answer::{Answer, Outcome, Refusal};
 use crate::feishu::world::World;
 use crate::feishu::world::card::{CARD_LIFE_MS, Switch};
-use crate::feishu::world::message::{Author, Body, Message};
+use crate::feishu::world::message::{Author, Body, CardContent, Message};
 use crate::feishu::world::rates::RateKey;
 
 const MAX_EDITS: u32 = 20;
@@ -49,7 +49,7 @@ pub(super) fn patch(world: &mut World, id: &str, request: &Request) -> Outcome {
     }
     admit_change(world, id)?;
     if let Some(card) = world.cards.get_mut(&card_id) {
-        card.replace(new, Switch::Touched, now);
+        card.replace(new, Switch::Replaced, now);
     }
     touch(world, id);
     Ok(Answer::empty())
@@ -79,7 +79,7 @@ pub(super) fn edit(world: &mut World, id: &str, request: &Request) -> Outcome {
         message.body = Body::Plain(content);
     }
     touch(world, id);
-    let shown = present(world, id)?.to_json(world);
+    let shown = present(world, id)?.to_json(world, CardContent::Reduced);
     Ok(Answer::data(shown))
 }
 
@@ -93,9 +93,20 @@ pub(super) fn recall(world: &mut World, id: &str) -> Outcome {
     Ok(Answer::empty())
 }
 
-pub(super) fn read(world: &World, id: &str) -> Outcome {
+/// One message; of a merged one also its parts, which name it in `upper_message_id`.
+pub(super) fn read(world: &World, id: &str, request: &Request) -> Outcome {
     let message = present(world, id)?;
-    Ok(Answer::data(json!({"items": [message.to_json(world)]})))
+    let cards = card_content(request);
+    let items: Vec<Value> =
+        std::iter::once(message).chain(world.children_of(id)).map(|message| message.to_json(world, cards)).collect();
+    Ok(Answer::data(json!({"items": items})))
+}
+
+fn card_content(request: &Request) -> CardContent {
+    match request.query("card_msg_content_type") {
+        Some("user_card_content") => CardContent::Whole,
+        _ => CardContent::Reduced,
+    }
 }
 
 /// The history of a chat, newest last unless `sort_type` says otherwise.
@@ -117,7 +128,8 @@ pub(super) fn list(world: &World, request: &Request) -> Outcome {
     let size: usize = request.query("page_size").and_then(|size| size.parse().ok()).unwrap_or(20).clamp(1, 50);
     let skip: usize = request.query("page_token").and_then(|token| token.parse().ok()).unwrap_or(0);
     let total = messages.len();
-    let shown = |message: &&Message| message.to_json(world);
+    let cards = card_content(request);
+    let shown = |message: &&Message| message.to_json(world, cards);
     let items: Vec<Value> = match request.query("sort_type") {
         Some("ByCreateTimeDesc") => messages.iter().rev().skip(skip).take(size).map(shown).collect(),
         _ => messages.iter().skip(skip).take(size).map(shown).collect(),

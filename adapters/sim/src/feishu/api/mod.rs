@@ -122,7 +122,7 @@ fn locate_card<'a>(method: &str, path: &[&'a str]) -> Option<(Call, &'a str, &'a
 
 /// Checks token and app-wide rate, then does what the call says.
 pub(super) fn serve(world: &mut World, at: &Located, request: &Request) -> Outcome {
-    if !matches!(at.call, Call::TenantToken | Call::AppToken) {
+    if at.call.is_counted() {
         access::authorise(world, request)?;
         admit_app(world, at.call)?;
     }
@@ -136,7 +136,7 @@ pub(super) fn serve(world: &mut World, at: &Located, request: &Request) -> Outco
         Call::PatchMessage => messages::patch(world, &at.id, request),
         Call::EditMessage => messages::edit(world, &at.id, request),
         Call::RecallMessage => messages::recall(world, &at.id),
-        Call::ReadMessage => messages::read(world, &at.id),
+        Call::ReadMessage => messages::read(world, &at.id, request),
         Call::ListMessages => messages::list(world, request),
         Call::AddReaction => reactions::add(world, &at.id, request),
         Call::RemoveReaction => reactions::remove(world, &at.id, &at.part),
@@ -159,11 +159,15 @@ pub(super) fn serve(world: &mut World, at: &Located, request: &Request) -> Outco
 
 fn admit_app(world: &mut World, call: Call) -> Result<(), Refusal> {
     let (now, limits, class) = (world.now_ms(), world.config.limits, class(call));
-    let wait = world
-        .rates
-        .admit(RateKey::AppMinute(class), limits.app_per_minute, now)
-        .and_then(|()| world.rates.admit(RateKey::AppSecond(class), limits.app_per_second, now));
-    wait.map_err(|wait_ms| Refusal::rate_limited(u32::try_from((wait_ms + 999) / 1_000).unwrap_or(60)))
+    if limits.app_per_month.is_some_and(|most| world.calls_admitted >= most) {
+        return Err(Refusal::quota_used_up());
+    }
+    let windows =
+        [(RateKey::AppMinute(class), limits.app_per_minute), (RateKey::AppSecond(class), limits.app_per_second)];
+    let wait = world.rates.admit_all(windows, now);
+    wait.map_err(|wait_ms| Refusal::rate_limited(u32::try_from((wait_ms + 999) / 1_000).unwrap_or(60)))?;
+    world.calls_admitted += 1;
+    Ok(())
 }
 
 impl Directory for World {

@@ -8,7 +8,7 @@ use crate::feishu::answer::{Answer, Outcome, Refusal};
 use crate::feishu::ids;
 use crate::feishu::world::World;
 use crate::feishu::world::card::CardEntity;
-use crate::feishu::world::message::{Author, Body, Message};
+use crate::feishu::world::message::{Author, Body, CardContent, Message};
 use crate::feishu::world::rates::RateKey;
 
 const MAX_UUID_CHARS: usize = 50;
@@ -89,7 +89,7 @@ fn deliver(world: &mut World, body: &Value, to: Destination) -> Outcome {
         return Err(Refusal::field("uuid", "must have at most 50 characters"));
     }
     if let Some(message) = sent_before(world, uuid).and_then(|id| world.message(&id)) {
-        return Ok(Answer::data(message.to_json(world)));
+        return Ok(Answer::data(message.to_json(world, CardContent::Reduced)));
     }
     let prepared = prepare(world, msg_type, &body["content"])?;
     let (now, limit) = (world.now_ms(), world.config.limits.chat_per_second);
@@ -108,6 +108,7 @@ fn deliver(world: &mut World, body: &Value, to: Destination) -> Outcome {
         root_id: to.root_id,
         parent_id: to.parent_id,
         thread_id: to.thread_id,
+        upper_id: None,
         created_ms: now,
         updated_ms: now,
         recalled: false,
@@ -115,7 +116,7 @@ fn deliver(world: &mut World, body: &Value, to: Destination) -> Outcome {
         reactions: Vec::new(),
         event: None,
     };
-    let shown = message.to_json(world);
+    let shown = message.to_json(world, CardContent::Reduced);
     if let Some(first) = to.opens_topic_on.and_then(|id| world.message_mut(&id)) {
         first.thread_id.clone_from(&message.thread_id);
     }

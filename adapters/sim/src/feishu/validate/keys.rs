@@ -89,6 +89,7 @@ pub(super) const BUTTON_TYPES: &[&str] = &[
 pub(super) const BUTTON_SIZES: &[&str] = &["tiny", "small", "medium", "large"];
 pub(super) const CALLBACK: &[&str] = &["type", "value"];
 pub(super) const OPEN_URL: &[&str] = &["type", "default_url", "pc_url", "ios_url", "android_url"];
+pub(super) const OPTION: &[&str] = &["text", "value", "icon"];
 pub(super) const CONFIRM: &[&str] = &["title", "text"];
 
 /// Keys that every component may have.

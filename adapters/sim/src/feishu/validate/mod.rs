@@ -102,7 +102,7 @@ impl Depth {
 struct Walk<'a> {
     directory: &'a dyn Directory,
     ids: HashSet<String>,
-    /// Names of form fields.
+    /// Names of forms and their fields.
     names: HashSet<String>,
     elements: usize,
     tables: usize,
@@ -142,7 +142,9 @@ impl Walk<'_> {
             "markdown" => self.markdown(element, at)?,
             "div" => self.div(element, at)?,
             "img" => self.image(&element["img_key"], at)?,
-            "button" => parts::button(fields, at)?,
+            "button" => self.button(fields, at, depth)?,
+            "input" => parts::input(element, at)?,
+            "select_static" | "multi_select_static" => parts::select(element, at)?,
             "table" => self.table(at)?,
             "column_set" => return self.column_set(element, at, depth),
             "form" => return self.form(element, at, depth),
@@ -153,6 +155,13 @@ impl Walk<'_> {
             self.form_field(fields, tag, at)?;
         }
         Ok(())
+    }
+
+    fn button(&self, fields: &Map<String, Value>, at: &At, depth: Depth) -> Result<(), Flaw> {
+        if fields.contains_key("form_action_type") && !depth.in_form {
+            return Err(at.flaw(200_621, "form_action_type outside a form"));
+        }
+        parts::button(fields, at)
     }
 
     fn count(&mut self, element: &Value, at: &At) -> Result<(), Flaw> {
@@ -233,13 +242,16 @@ impl Walk<'_> {
         if depth.containers > 0 {
             return Err(at.flaw(200_621, "a form must lie at the root of the body"));
         }
-        if element["name"].as_str().is_none_or(str::is_empty) {
+        let Some(name) = element["name"].as_str().filter(|name| !name.is_empty()) else {
             return Err(at.flaw(200_530, "form needs a name"));
+        };
+        if !self.names.insert(name.to_owned()) {
+            return Err(at.flaw(200_530, format!("name {name} is not unique in the card")));
         }
         let Some(elements) = element["elements"].as_array() else {
             return Err(at.flaw(200_621, "elements must be an array"));
         };
-        if !parts::any(element, &|node| node["form_action_type"] == "submit") {
+        if !parts::any(element, &|node| node["tag"] == "button" && node["form_action_type"] == "submit") {
             return Err(at.flaw(200_621, "a form needs a submit button"));
         }
         self.list(elements, &at.then("elements"), Depth { in_form: true, ..depth.deeper() })
@@ -280,7 +292,7 @@ impl Walk<'_> {
         };
         match self.names.insert(name.to_owned()) {
             true => Ok(()),
-            false => Err(at.flaw(200_530, format!("name {name} is not unique in the form"))),
+            false => Err(at.flaw(200_530, format!("name {name} is not unique in the card"))),
         }
     }
 }

@@ -126,6 +126,61 @@ pub(super) fn button(fields: &Map<String, Value>, at: &At) -> Result<(), Flaw> {
     behaviors(fields.get("behaviors"), at)
 }
 
+/// Longest text of an input that a card may allow.
+const MAX_INPUT_CHARS: u64 = 1_000;
+
+pub(super) fn input(input: &Value, at: &At) -> Result<(), Flaw> {
+    one_of(input, "input_type", &["text", "multiline_text", "password"], at)?;
+    one_of(input, "label_position", &["top", "left"], at)?;
+    for part in ["placeholder", "label"] {
+        if let Some(given) = input.get(part) {
+            text(given, &at.then(part))?;
+        }
+    }
+    let longest = match input.get("max_length") {
+        None => MAX_INPUT_CHARS,
+        Some(length) => match length.as_u64().filter(|length| (1..=MAX_INPUT_CHARS).contains(length)) {
+            Some(length) => length,
+            None => return Err(at.flaw(200_621, "max_length must be from 1 to 1000")),
+        },
+    };
+    if input["default_value"].as_str().is_some_and(|text| text.chars().count() as u64 > longest) {
+        return Err(at.flaw(200_621, "default_value is longer than max_length"));
+    }
+    flag(input, "required", at)?;
+    behaviors(input.get("behaviors"), at)
+}
+
+pub(super) fn select(select: &Value, at: &At) -> Result<(), Flaw> {
+    if let Some(placeholder) = select.get("placeholder") {
+        text(placeholder, &at.then("placeholder"))?;
+    }
+    let at_options = at.then("options");
+    let Some(options) = select["options"].as_array() else {
+        return Err(at_options.flaw(200_621, "must be an array"));
+    };
+    for option in options {
+        only(object(option, &at_options)?, keys::OPTION, &at_options)?;
+        text(&option["text"], &at_options.then("text"))?;
+        if option["value"].as_str().is_none_or(str::is_empty) {
+            return Err(at_options.flaw(200_621, "value must be a string"));
+        }
+    }
+    let known = |value: &Value| options.iter().any(|option| option["value"] == *value);
+    if select.get("initial_option").is_some_and(|initial| !known(initial)) {
+        return Err(at.flaw(200_621, "initial_option is none of the options"));
+    }
+    flag(select, "required", at)?;
+    behaviors(select.get("behaviors"), at)
+}
+
+fn flag(holder: &Value, key: &str, at: &At) -> Result<(), Flaw> {
+    match holder.get(key).is_some_and(|value| !value.is_boolean()) {
+        true => Err(at.flaw(200_621, format!("{key} must be a boolean"))),
+        false => Ok(()),
+    }
+}
+
 pub(super) fn behaviors(behaviors: Option<&Value>, at: &At) -> Result<(), Flaw> {
     let Some(behaviors) = behaviors else { return Ok(()) };
     let at = at.then("behaviors");

@@ -122,6 +122,38 @@ fn forms_need_names_and_a_submit_button() {
     let submit = json!({"tag": "button", "name": "go", "form_action_type": "submit", "text": {"tag": "plain_text", "content": "Go"}});
     assert_eq!(code(&form(json!([{"tag": "input"}, submit]))), 200_530);
     assert_eq!(code(&form(json!([{"tag": "input", "name": "go"}, submit]))), 200_530);
+    assert_eq!(code(&form(json!([{"tag": "input", "name": "f"}, submit]))), 200_530);
+    assert_eq!(code(&form(json!([{"tag": "input", "name": "a"}, submit]))), 0);
+    assert_eq!(code(&card(json!([submit]))), 200_621, "outside a form there is nothing to submit");
+    let whole = form(json!([{"tag": "input", "name": "a"}, submit]))["body"]["elements"][0].clone();
+    assert_eq!(code(&card(json!([whole, whole]))), 200_530);
+    let column = json!({"tag": "column", "elements": [whole]});
+    assert_eq!(code(&card(json!([{"tag": "column_set", "columns": [column]}]))), 200_621);
+    assert_eq!(code(&form(json!([{"tag": "form", "name": "g", "elements": []}, submit]))), 200_621);
+}
+
+#[test]
+fn fields_of_forms_have_limits_and_options() {
+    let submit = json!({"tag": "button", "name": "go", "form_action_type": "submit", "text": {"tag": "plain_text", "content": "Go"}});
+    let with = |field: Value| code(&card(json!([{"tag": "form", "name": "f", "elements": [field, submit]}])));
+    let input = |changes: Value| {
+        let mut input = json!({"tag": "input", "name": "a", "input_type": "multiline_text", "max_length": 1000,
+            "placeholder": {"tag": "plain_text", "content": "…"}, "required": true});
+        input.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        with(input)
+    };
+    assert_eq!(input(json!({})), 0);
+    assert_eq!(input(json!({"max_length": 1001})), 200_621);
+    assert_eq!(input(json!({"max_length": 2, "default_value": "abc"})), 200_621);
+    assert_eq!(input(json!({"input_type": "textarea"})), 200_621);
+    assert_eq!(input(json!({"placeholder": "…"})), 200_621);
+    assert_eq!(input(json!({"required": "yes"})), 200_621);
+    let option = |value: Value| json!({"value": value, "text": {"tag": "plain_text", "content": "A"}});
+    let select = |options: Value| with(json!({"tag": "select_static", "name": "a", "options": options}));
+    assert_eq!(select(json!([option(json!("a")), option(json!("b"))])), 0);
+    assert_eq!(select(json!([option(json!(1))])), 200_621);
+    assert_eq!(select(json!([{"value": "a", "text": "A"}])), 200_621);
+    assert_eq!(select(json!("a")), 200_621);
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

@@ -30,6 +30,8 @@ pub struct CardReport {
     pub max_in_flight: u32,
     /// Sequence of the last accepted CardKit operation; 0 before the first.
     pub sequence: i64,
+    /// How often streaming mode was switched on again, after it had ended or for ten more minutes.
+    pub reopened: u64,
     /// Streaming mode is on now.
     pub streaming: bool,
     /// Streaming mode ended by the 10-minute limit and was not switched off.
@@ -153,7 +155,10 @@ impl CardEntity {
         self.note_rewrites(&json, now_ms);
         self.json = json;
         self.updates += 1;
-        if switched == Switch::Touched {
+        if switched != Switch::Untouched {
+            let was_on = self.streaming(now_ms) == Streaming::On;
+            let again = wants_streaming(&self.json) && (switched == Switch::Named || !was_on);
+            self.report.reopened += u64::from(again);
             self.streaming_since_ms = wants_streaming(&self.json).then_some(now_ms);
         }
     }
@@ -181,7 +186,10 @@ impl CardEntity {
 /// Whether a change spoke about streaming mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::feishu) enum Switch {
-    Touched,
+    /// The settings did.
+    Named,
+    /// The whole card is a new one.
+    Replaced,
     Untouched,
 }
 

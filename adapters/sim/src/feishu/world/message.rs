@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::World;
+use crate::feishu::face::Face;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::feishu) enum Author {
@@ -40,6 +41,8 @@ pub(in crate::feishu) struct Message {
     pub(in crate::feishu) root_id: Option<String>,
     pub(in crate::feishu) parent_id: Option<String>,
     pub(in crate::feishu) thread_id: Option<String>,
+    /// The merged message that this one is part of.
+    pub(in crate::feishu) upper_id: Option<String>,
     pub(in crate::feishu) created_ms: i64,
     pub(in crate::feishu) updated_ms: i64,
     pub(in crate::feishu) recalled: bool,
@@ -49,6 +52,15 @@ pub(in crate::feishu) struct Message {
     pub(in crate::feishu) reactions: Vec<(String, String)>,
     /// The event by which a person's message was pushed, for redeliveries.
     pub(in crate::feishu) event: Option<Value>,
+}
+
+/// How much of a card the message calls answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::feishu) enum CardContent {
+    /// The JSON as it stands: `card_msg_content_type=user_card_content`.
+    Whole,
+    /// Title and lines of text.
+    Reduced,
 }
 
 impl Message {
@@ -64,10 +76,13 @@ impl Message {
     }
 
     /// As the message calls answer it.
-    pub(in crate::feishu) fn to_json(&self, world: &World) -> Value {
+    pub(in crate::feishu) fn to_json(&self, world: &World, cards: CardContent) -> Value {
         let content = match &self.body {
             Body::Plain(content) => content.clone(),
-            Body::Card(id) => world.cards.get(id).map_or_else(String::new, |card| card.json.to_string()),
+            Body::Card(id) => world.cards.get(id).map_or_else(String::new, |card| match cards {
+                CardContent::Whole => card.json.to_string(),
+                CardContent::Reduced => reduced(&card.json).to_string(),
+            }),
         };
         let tenant_key = &world.config.tenant_key;
         let sender = match &self.author {
@@ -89,7 +104,12 @@ impl Message {
             "sender": sender,
             "body": {"content": content},
         });
-        for (key, id) in [("root_id", &self.root_id), ("parent_id", &self.parent_id), ("thread_id", &self.thread_id)] {
+        for (key, id) in [
+            ("root_id", &self.root_id),
+            ("parent_id", &self.parent_id),
+            ("thread_id", &self.thread_id),
+            ("upper_message_id", &self.upper_id),
+        ] {
             if let Some(id) = id {
                 shown[key] = json!(id);
             }
@@ -103,4 +123,13 @@ impl Message {
         }
         shown
     }
+}
+
+/// A card as people's clients of old read it: `{"title","elements":[[{tag…}]]}`.
+fn reduced(card: &Value) -> Value {
+    let face = Face::of(card);
+    let texts = face.body.into_iter().chain(face.note).map(|text| json!([{"tag": "text", "text": text}]));
+    let buttons = face.buttons.into_iter().map(|button| json!([{"tag": "button", "text": button.label}]));
+    let title = card["header"]["title"]["content"].as_str().unwrap_or_default();
+    json!({"title": title, "elements": texts.chain(buttons).collect::<Vec<_>>()})
 }

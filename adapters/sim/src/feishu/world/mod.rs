@@ -87,6 +87,8 @@ pub(super) struct World {
     pub(super) cards: HashMap<String, CardEntity>,
     pub(super) tokens: Tokens,
     pub(super) rates: Rates,
+    /// Calls that the month's quota was charged with.
+    pub(super) calls_admitted: u64,
     pub(super) uploads: HashMap<String, Upload>,
     /// uuid of a send or reply → message id and time.
     pub(super) sent_uuids: HashMap<String, (String, i64)>,
@@ -112,6 +114,7 @@ impl World {
             cards: HashMap::new(),
             tokens: Tokens::default(),
             rates: Rates::default(),
+            calls_admitted: 0,
             uploads: HashMap::new(),
             sent_uuids: HashMap::new(),
             update_tokens: HashMap::new(),
@@ -188,11 +191,21 @@ impl World {
     /// Makes a message visible in its chat.
     pub(super) fn post(&mut self, message: Message) {
         let at = self.messages.len();
-        self.by_id.insert(message.id.clone(), at);
         if let Some(chat) = self.chat_mut(&message.chat_id) {
             chat.messages.push(at);
         }
+        self.keep(message);
+    }
+
+    /// Keeps a message that stands in no chat of its own.
+    pub(super) fn keep(&mut self, message: Message) {
+        self.by_id.insert(message.id.clone(), self.messages.len());
         self.messages.push(message);
+    }
+
+    /// The messages merged into this one, in order.
+    pub(super) fn children_of<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Message> {
+        self.messages.iter().filter(move |message| message.upper_id.as_deref() == Some(id))
     }
 
     /// The card shown by a message.

@@ -39,19 +39,31 @@ pub(in crate::feishu) struct Rates {
 impl Rates {
     /// Counts a call, or says in how many milliseconds the next one is allowed.
     pub(in crate::feishu) fn admit(&mut self, key: RateKey, limit: Option<u32>, now_ms: i64) -> Result<(), i64> {
-        let Some(limit) = limit else { return Ok(()) };
-        let window_ms = key.window_ms();
-        let times = self.windows.entry(key).or_default();
-        while times.front().is_some_and(|at_ms| now_ms - at_ms >= window_ms) {
-            times.pop_front();
-        }
-        match times.front() {
-            Some(oldest) if times.len() >= limit as usize => Err(window_ms - (now_ms - oldest)),
-            _ => {
-                times.push_back(now_ms);
-                Ok(())
+        self.admit_all([(key, limit)], now_ms)
+    }
+
+    /// The same for a call with several limits: it counts in all windows or in none.
+    pub(in crate::feishu) fn admit_all<const N: usize>(
+        &mut self,
+        limits: [(RateKey, Option<u32>); N],
+        now_ms: i64,
+    ) -> Result<(), i64> {
+        let limits = limits.into_iter().filter_map(|(key, limit)| Some((key, limit? as usize)));
+        let limits: Vec<(RateKey, usize)> = limits.collect();
+        for (key, limit) in &limits {
+            let window_ms = key.window_ms();
+            let times = self.windows.entry(key.clone()).or_default();
+            while times.front().is_some_and(|at_ms| now_ms - at_ms >= window_ms) {
+                times.pop_front();
+            }
+            if let Some(oldest) = times.front().filter(|_| times.len() >= *limit) {
+                return Err(window_ms - (now_ms - oldest));
             }
         }
+        for (key, _) in limits {
+            self.windows.entry(key).or_default().push_back(now_ms);
+        }
+        Ok(())
     }
 }
 
