@@ -1,10 +1,9 @@
-// The playground page: draws what the simulated platforms show and what goes over the wire.
-"use strict";
+// The playground page: chats of the simulated platforms, what a person does there, and what goes over the wire.
+import { element, makeMessage, updateMessage } from "/playground/message.js";
 
 const TITLES = { dingtalk: "DingTalk 钉钉", feishu: "Feishu 飞书" };
 const KEEP_EXCHANGES = 300;
-const TYPED_PER_FRAME = 3;
-const STILL = matchMedia("(prefers-reduced-motion: reduce)").matches;
+const MENU_KEY = "help";
 const panes = {};
 
 for (const name of Object.keys(TITLES)) panes[name] = makePane(name);
@@ -15,18 +14,34 @@ document.getElementById("clear").addEventListener("click", () => document.getEle
 function makePane(name) {
   const root = document.getElementById(name);
   root.append(document.getElementById("platform-template").content.cloneNode(true));
+  const control = (which) => root.querySelector(`[data-control="${which}"]`);
+  const act = (which) => root.querySelector(`[data-act="${which}"]`);
   const pane = {
-    name, root,
-    chat: root.querySelector(".chat"),
-    person: root.querySelector(".person"),
-    text: root.querySelector(".text"),
-    messages: root.querySelector(".messages"),
-    drawn: new Map(),
-    view: null,
+    name, root, act,
+    chat: control("chat"), person: control("person"), text: control("text"),
+    mention: control("mention"), file: control("file"), kind: control("attach-kind"),
+    messages: root.querySelector(".messages"), notice: root.querySelector("[data-notice]"),
+    draft: root.querySelector("[data-draft]"), draftText: root.querySelector("[data-draft-text]"),
+    quote: null, // { message, topic }
+    drawn: new Map(), view: null, seen: false,
   };
   root.querySelector("h2").textContent = TITLES[name];
-  pane.chat.addEventListener("change", () => { pane.drawn.clear(); pane.messages.replaceChildren(); draw(pane); prompt(pane); });
-  root.querySelector("form").addEventListener("submit", (event) => { event.preventDefault(); say(pane); });
+  pane.chat.addEventListener("change", () => enterChat(pane));
+  pane.person.addEventListener("change", () => draw(pane));
+  pane.file.addEventListener("change", () => drawDraft(pane));
+  root.querySelector(".composer").addEventListener("submit", (event) => { event.preventDefault(); say(pane); });
+  act("drop-draft").addEventListener("click", () => { dropDraft(pane); pane.text.focus(); });
+  act("open-direct").addEventListener("click", () => openDirect(pane));
+  act("menu").addEventListener("click", () => report(pane, "/playground/menu", { key: MENU_KEY }));
+  act("new-group").addEventListener("click", () => newGroup(pane));
+  act("bot-membership").addEventListener("click", () => {
+    const chat = currentChat(pane);
+    report(pane, "/playground/bot", { chat: chat.id, inside: !chat.bot_inside });
+  });
+  // What a message's own buttons ask for.
+  pane.press = (message, button, values) => post(pane, "/playground/press", { message: message.id, button: button.id, values });
+  pane.recall = (message) => report(pane, "/playground/recall", { message: message.id });
+  pane.cite = (message, topic) => { pane.quote = { message, topic }; drawDraft(pane); pane.text.focus(); };
   return pane;
 }
 
@@ -44,18 +59,24 @@ function follow() {
 function show(view) {
   const pane = panes[view.name];
   if (!pane) return;
-  const first = pane.view === null;
   pane.view = view;
-  fill(pane.chat, view.chats.map((chat) => [chat.id, chat.title || chat.id]));
-  fill(pane.person, view.people);
-  if (first) prompt(pane);
+  fill(pane.chat, view.chats.map((chat) => [chat.id, chat.direct ? `${chat.title || chat.id} · direct 单聊` : chat.title || chat.id]));
+  if (pane.wanted && view.chats.some((chat) => chat.id === pane.wanted)) {
+    pane.chat.value = pane.wanted;
+    pane.wanted = null;
+    enterChat(pane);
+  }
+  pane.act("open-direct").hidden = !view.abilities.open_direct;
+  pane.act("menu").hidden = !view.abilities.menu;
   draw(pane);
   pane.seen = true; // what was there before the page is not typed out again
 }
 
-// Keeps the choice while the list may grow.
+// Keeps the choice while the list changes.
 function fill(select, entries) {
-  if (select.options.length === entries.length) return;
+  const shown = JSON.stringify(entries);
+  if (select.dataset.shown === shown) return;
+  select.dataset.shown = shown;
   const chosen = select.value;
   select.replaceChildren(...entries.map(([value, label]) => new Option(label, value)));
   if (entries.some(([value]) => value === chosen)) select.value = chosen;
@@ -65,14 +86,22 @@ function currentChat(pane) {
   return pane.view.chats.find((chat) => chat.id === pane.chat.value) || pane.view.chats[0];
 }
 
-function prompt(pane) {
-  const chat = currentChat(pane);
-  pane.text.value = chat && !chat.direct ? "@bot " : "";
+function enterChat(pane) {
+  pane.drawn.clear();
+  pane.messages.replaceChildren();
+  dropDraft(pane);
+  draw(pane);
 }
 
 function draw(pane) {
-  const chat = currentChat(pane);
+  const chat = pane.view && currentChat(pane);
   if (!chat) return;
+  fill(pane.person, pane.view.people.filter(([id]) => chat.members.includes(id)));
+  pane.mention.parentElement.hidden = chat.direct;
+  const membership = pane.act("bot-membership");
+  membership.hidden = chat.direct;
+  membership.dataset.inside = chat.bot_inside;
+  membership.textContent = chat.bot_inside ? "Remove bot 移除机器人" : "Add bot 添加机器人";
   const atEnd = pane.messages.scrollHeight - pane.messages.scrollTop - pane.messages.clientHeight < 60;
   if (chat.messages.length === 0) {
     pane.messages.replaceChildren(element("p", "empty", "Nothing here yet. Say hello: @bot 你好"));
@@ -86,121 +115,92 @@ function draw(pane) {
       pane.drawn.set(message.id, known);
       pane.messages.append(known.node);
     }
-    update(pane, known, message);
+    updateMessage(pane, known, message, chat);
   }
   if (atEnd) pane.messages.scrollTop = pane.messages.scrollHeight;
 }
 
-// A message's parts stay the same nodes while its text grows, so that a button can be pressed meanwhile.
-function makeMessage(message) {
-  const parts = { node: element("article"), bubble: element("div", "bubble"), drawn: {} };
-  parts.node.dataset.id = message.id;
-  parts.node.append(element("div", "who", message.sender), parts.bubble);
-  for (const name of ["title", "body", "state", "note", "actions", "toast"]) {
-    parts[name] = element("div", name === "title" ? "card-title" : name);
-    parts[name].hidden = true;
-    parts.bubble.append(parts[name]);
+// What goes along with the next message, above the composer.
+function drawDraft(pane) {
+  const parts = [];
+  if (pane.quote) {
+    const { message, topic } = pane.quote;
+    parts.push(`${topic ? "topic 话题" : "quote 引用"}: ${message.sender} “${message.title || message.markdown.slice(0, 60)}”`);
   }
-  return parts;
+  if (pane.file.files.length > 0) parts.push(`attachment 附件: ${pane.file.files[0].name}`);
+  pane.draft.hidden = parts.length === 0;
+  pane.draftText.textContent = parts.join(" · ");
 }
 
-function update(pane, parts, message) {
-  parts.node.className = ["message", message.from_bot ? "bot" : "mine", message.card ? "card" : "plain", message.state].join(" ");
-  parts.node.dataset.state = message.state;
-  text(parts.title, message.title);
-  text(parts.state, message.state === "streaming" ? "generating" : "");
-  text(parts.note, [message.state === "recalled" ? "recalled" : "", message.note].filter(Boolean).join(" · "));
-  changed(parts, "html", message.html, () => {
-    const before = parts.body.typing ? parts.body.typing.shown : parts.body.textContent.length;
-    renderBody(parts.body, message.html);
-    if (message.card && pane.seen && !STILL) typeOut(parts.body, before);
-  });
-  changed(parts, "buttons", JSON.stringify(message.buttons), () => {
-    parts.actions.hidden = message.buttons.length === 0;
-    parts.actions.replaceChildren(buttonRow(pane, message, parts));
-  });
-}
-
-function changed(parts, name, value, redraw) {
-  if (parts.drawn[name] === value) return;
-  parts.drawn[name] = value;
-  redraw();
-}
-
-function text(node, value) {
-  node.hidden = !value;
-  if (node.textContent !== value) node.textContent = value;
-}
-
-function renderBody(body, html) {
-  body.hidden = !html;
-  body.innerHTML = html; // made by the simulated platform: raw HTML is escaped there
-  for (const anchor of body.querySelectorAll("a")) {
-    if (!/^https?:/i.test(anchor.getAttribute("href") || "")) anchor.removeAttribute("href");
-    anchor.rel = "noopener noreferrer";
-    anchor.target = "_blank";
-  }
-}
-
-// Both platforms' clients type a card's text out; so does this page, from where it had come to.
-function typeOut(body, from) {
-  const nodes = [];
-  const walker = document.createTreeWalker(body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) nodes.push([walker.currentNode, walker.currentNode.data]);
-  const total = nodes.reduce((sum, [, whole]) => sum + whole.length, 0);
-  const typing = { shown: Math.min(from + 4 * TYPED_PER_FRAME, total) };
-  body.typing = typing;
-  const step = () => {
-    if (body.typing !== typing) return; // newer text has come
-    typing.shown += TYPED_PER_FRAME;
-    let left = typing.shown;
-    for (const [node, whole] of nodes) {
-      node.data = whole.slice(0, Math.max(0, left));
-      left -= whole.length;
-    }
-    if (typing.shown < total) requestAnimationFrame(step); else body.typing = null;
-  };
-  step();
-}
-
-function buttonRow(pane, message, parts) {
-  const row = element("div", "buttons");
-  for (const button of message.buttons) {
-    const node = element("button", button.style, button.label);
-    node.type = "button";
-    node.dataset.button = button.id;
-    node.addEventListener("click", async () => {
-      node.disabled = true;
-      const done = await post("/playground/press", { platform: pane.name, message: message.id, button: button.id, user: pane.person.value });
-      node.disabled = false;
-      text(parts.toast, toastOf(done));
-    });
-    row.append(node);
-  }
-  return row;
-}
-
-function toastOf(done) {
-  if (!done) return "the page lost its connection";
-  try {
-    const toast = JSON.parse(done.answer).toast;
-    if (toast && toast.content) return toast.content;
-  } catch { /* not every answer is JSON with a toast */ }
-  return done.status === 200 ? "✓" : `the service answered ${done.status || "nothing"}`;
+function dropDraft(pane) {
+  pane.quote = null;
+  pane.file.value = "";
+  pane.kind.value = "";
+  drawDraft(pane);
 }
 
 async function say(pane) {
-  const text = pane.text.value.trim();
   const chat = currentChat(pane);
-  if (!text || text === "@bot" || !chat) return;
-  prompt(pane);
+  const text = pane.text.value.trim();
+  const file = pane.file.files[0];
+  if (!chat || (!file && (!text || text === "@bot"))) return;
+  const said = {
+    chat: chat.id, text, mention: pane.mention.checked && !chat.direct,
+    quote: pane.quote?.message.id, topic: pane.quote?.topic || false,
+    attachment: file ? { kind: kindOf(file, pane.kind.value), name: file.name, data: await base64(file) } : undefined,
+  };
+  pane.text.value = "";
+  dropDraft(pane);
   pane.text.focus();
-  await post("/playground/say", { platform: pane.name, chat: chat.id, user: pane.person.value, text });
+  await report(pane, "/playground/say", said);
 }
 
-async function post(path, body) {
+function kindOf(file, chosen) {
+  if (chosen) return chosen;
+  if (file.type.startsWith("image/")) return "image";
+  return file.type.startsWith("audio/") ? "voice" : "file";
+}
+
+function base64(file) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.addEventListener("load", () => resolve(reader.result.slice(reader.result.indexOf(",") + 1)));
+    reader.addEventListener("error", () => reject(reader.error));
+    reader.readAsDataURL(file);
+  });
+}
+
+async function openDirect(pane) {
+  const direct = pane.view.chats.find((chat) => chat.direct && chat.members.includes(pane.person.value));
+  await report(pane, "/playground/open", {});
+  if (!direct) return;
+  pane.chat.value = direct.id;
+  enterChat(pane);
+}
+
+// Without the bot: adding it is an act of its own.
+async function newGroup(pane) {
+  const groups = pane.view.chats.filter((chat) => !chat.direct).length;
+  const members = pane.view.people.map(([id]) => id);
+  const made = await post(pane, "/playground/group", { title: `Group 群 ${groups + 1}`, members });
+  if (!made) return;
+  pane.wanted = made.id;
+  show(pane.view);
+}
+
+// Does it, and says so if the service did not take it.
+async function report(pane, path, body) {
+  const done = await post(pane, path, body);
+  let notice = "";
+  if (!done) notice = "failed 失败";
+  else if (done.status !== 0 && done.status !== 200) notice = `the service answered ${done.status}`;
+  pane.notice.textContent = notice;
+}
+
+async function post(pane, path, body) {
   try {
-    const answer = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+    const whole = JSON.stringify({ platform: pane.name, user: pane.person.value, ...body });
+    const answer = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: whole });
     return answer.ok ? await answer.json() : null;
   } catch {
     return null;
@@ -236,11 +236,4 @@ function addExchange(exchange) {
 
 function pretty(text) {
   try { return JSON.stringify(JSON.parse(text), null, 2); } catch { return text; }
-}
-
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
 }

@@ -1,7 +1,9 @@
 //! The playground: a page on which a person writes to the bots on the simulated platforms.
 //!
 //! The page shows what the platforms show and what goes over the wire, live over server-sent events. It is plain
-//! HTML, CSS and JavaScript, embedded, and loads nothing from elsewhere.
+//! HTML, CSS and JavaScript, embedded, and loads nothing from elsewhere. [`acts`] takes what a person does there.
+
+mod acts;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,10 +13,10 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::{broadcast, watch};
 
-use crate::view::{ChatView, Pushed, SimulatedPlatform, Utterance};
+use crate::view::{Abilities, ChatView, SimulatedPlatform};
 use crate::wire::{Exchange, WireLog};
 
 /// How often the page is told of changes at most.
@@ -22,9 +24,6 @@ const REFRESH: Duration = Duration::from_millis(80);
 
 /// Exchanges shown to a page that has just been opened.
 const BACKLOG: usize = 60;
-
-/// What a person writes to speak to the bot.
-const BOT_WORD: &str = "@bot";
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -50,9 +49,9 @@ impl Playground {
             .route("/", web::get().to(page))
             .route("/playground/app.js", web::get().to(script))
             .route("/playground/style.css", web::get().to(style))
+            .route("/playground/message.js", web::get().to(message_script))
             .route("/playground/stream", web::get().to(live))
-            .route("/playground/say", web::post().to(say))
-            .route("/playground/press", web::post().to(press));
+            .configure(acts::mount);
     }
 
     fn platform(&self, name: &str) -> Option<&Arc<dyn SimulatedPlatform>> {
@@ -62,6 +61,7 @@ impl Playground {
     fn views(&self) -> Vec<PlatformView> {
         let view = |platform: &Arc<dyn SimulatedPlatform>| PlatformView {
             name: platform.name(),
+            abilities: platform.abilities(),
             people: platform.people(),
             chats: platform.chats(),
         };
@@ -72,30 +72,9 @@ impl Playground {
 #[derive(Serialize)]
 struct PlatformView {
     name: &'static str,
+    abilities: Abilities,
     people: Vec<(String, String)>,
     chats: Vec<ChatView>,
-}
-
-#[derive(Deserialize)]
-struct Said {
-    platform: String,
-    chat: String,
-    user: String,
-    text: String,
-}
-
-#[derive(Deserialize)]
-struct Pressed {
-    platform: String,
-    message: String,
-    button: String,
-    user: String,
-}
-
-#[derive(Serialize)]
-struct Outcome {
-    status: u16,
-    answer: String,
 }
 
 async fn page() -> HttpResponse {
@@ -104,6 +83,10 @@ async fn page() -> HttpResponse {
 
 async fn script() -> HttpResponse {
     file("text/javascript; charset=utf-8", include_str!("app.js"))
+}
+
+async fn message_script() -> HttpResponse {
+    file("text/javascript; charset=utf-8", include_str!("message.js"))
 }
 
 async fn style() -> HttpResponse {
@@ -117,28 +100,6 @@ fn file(content_type: &str, body: &'static str) -> HttpResponse {
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .body(body)
-}
-
-/// `@bot` anywhere in the text is the mention; the rest is what is said.
-async fn say(playground: web::Data<Playground>, said: web::Json<Said>) -> HttpResponse {
-    let Some(platform) = playground.platform(&said.platform).cloned() else {
-        return HttpResponse::NotFound().finish();
-    };
-    let mention_bot = said.text.contains(BOT_WORD);
-    let text = said.text.replacen(BOT_WORD, "", 1).trim().to_owned();
-    let utterance = Utterance { chat: said.chat.clone(), user: said.user.clone(), text, mention_bot };
-    outcome(platform.say(utterance).await)
-}
-
-async fn press(playground: web::Data<Playground>, pressed: web::Json<Pressed>) -> HttpResponse {
-    let Some(platform) = playground.platform(&pressed.platform).cloned() else {
-        return HttpResponse::NotFound().finish();
-    };
-    outcome(platform.press(&pressed.message, &pressed.button, &pressed.user).await)
-}
-
-fn outcome(pushed: Pushed) -> HttpResponse {
-    HttpResponse::Ok().json(Outcome { status: pushed.status, answer: pushed.answer })
 }
 
 /// Server-sent events: `chats` with everything visible whenever it changed, `wire` for each exchange.
