@@ -112,6 +112,10 @@ pub enum ButtonRole {
 pub struct FormView {
     /// Unique in its message.
     pub name: String,
+    /// What it says above its fields.
+    pub markdown: String,
+    /// As [`MessageView::html`].
+    pub html: String,
     pub fields: Vec<FieldView>,
 }
 

@@ -18,7 +18,10 @@ impl Form {
         let given = variable.get("fields")?.as_array()?;
         let shown = given.iter().filter(|field| field.get("hidden") != Some(&Value::Bool(true)));
         let (fields, types) = shown.filter_map(field).unzip();
-        Some(Self { view: FormView { name: name.to_owned(), fields }, types })
+        Some(Self {
+            view: FormView { name: name.to_owned(), markdown: String::new(), html: String::new(), fields },
+            types,
+        })
     }
 
     /// `params.form` of the callback, or `None` while the client would not send it.

@@ -63,6 +63,8 @@ pub(super) struct Panel {
 #[derive(Debug)]
 pub(super) struct Form {
     pub(super) name: String,
+    /// What it says, apart from its fields.
+    pub(super) texts: Vec<String>,
     pub(super) fields: Vec<FieldView>,
 }
 
@@ -101,12 +103,12 @@ impl Face {
 
     fn element(&mut self, element: &Value, place: Place<'_>) {
         match element["tag"].as_str().unwrap_or_default() {
-            "markdown" => self.text(element),
-            "div" => self.text(&element["text"]),
-            "hr" => self.body.push("---".into()),
-            "img" => self.body.push(format!("![{}]()", element["alt"]["content"].as_str().unwrap_or("image"))),
+            "markdown" => self.text(element, place),
+            "div" => self.text(&element["text"], place),
+            "hr" => self.say("---".into(), place),
+            "img" => self.say(format!("![{}]()", element["alt"]["content"].as_str().unwrap_or("image")), place),
             "button" => self.button(element, label_of(element), place),
-            "table" => self.body.push(table_markdown(element)),
+            "table" => self.say(table_markdown(element), place),
             "note" => {
                 let texts = element["elements"].as_array().into_iter().flatten();
                 self.note.extend(texts.filter_map(|text| text["content"].as_str()).map(str::to_owned));
@@ -136,7 +138,7 @@ impl Face {
 
     fn form(&mut self, element: &Value, place: Place<'_>) {
         let name = element["name"].as_str().unwrap_or_default();
-        self.forms.push(Form { name: name.to_owned(), fields: Vec::new() });
+        self.forms.push(Form { name: name.to_owned(), texts: Vec::new(), fields: Vec::new() });
         self.list(element["elements"].as_array(), Place { form: Some(name), ..place });
     }
 
@@ -154,15 +156,23 @@ impl Face {
         }
     }
 
+    /// Puts a text into the form around it, else into the body.
+    fn say(&mut self, text: String, place: Place<'_>) {
+        match self.forms.last_mut().filter(|_| place.form.is_some()) {
+            Some(form) => form.texts.push(text),
+            None => self.body.push(text),
+        }
+    }
+
     /// Small or grey text is small print.
-    fn text(&mut self, text: &Value) {
+    fn text(&mut self, text: &Value, place: Place<'_>) {
         let content = text["content"].as_str().unwrap_or_default().to_owned();
         if content.is_empty() {
             return;
         }
         match text["text_size"] == "notation" || text["text_color"] == "grey" {
-            true => self.note.push(content),
-            false => self.body.push(content),
+            true if place.form.is_none() => self.note.push(content),
+            _ => self.say(content, place),
         }
     }
 

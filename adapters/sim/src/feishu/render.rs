@@ -76,7 +76,11 @@ fn fill_card(world: &World, card_id: &str, view: &mut MessageView) {
     };
     view.panels = face.panels.into_iter().map(panel).collect();
     view.buttons = face.buttons.into_iter().map(super::face::Button::view).collect();
-    view.forms = face.forms.into_iter().map(|form| FormView { name: form.name, fields: form.fields }).collect();
+    let form = |form: super::face::Form| {
+        let markdown = form.texts.join("\n\n");
+        FormView { name: form.name, html: html(&markdown), markdown, fields: form.fields }
+    };
+    view.forms = face.forms.into_iter().map(form).collect();
     view.state = match card.streaming(world.now_ms()) {
         Streaming::On => CardState::Streaming,
         _ if matches!(header["template"].as_str(), Some("red" | "carmine")) => CardState::Failed,

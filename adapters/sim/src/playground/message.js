@@ -116,7 +116,9 @@ async function press(pane, message, button, parts, node, values) {
 function formNode(pane, message, form, parts) {
   const node = element("form", "card-form");
   node.dataset.form = form.name;
-  node.append(...form.fields.map(fieldNode));
+  const says = element("div", "form-text");
+  renderHtml(says, form.html);
+  node.append(says, ...form.fields.map(fieldNode));
   const row = element("div", "form-buttons");
   const own = message.buttons.filter((button) => button.form === form.name);
   row.append(...own.map((button) => buttonNode(pane, message, button, parts)));

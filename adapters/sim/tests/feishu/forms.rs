@@ -59,7 +59,7 @@ fn action(bench: &Bench, webhook: &Webhook, number: usize) -> Value {
 async fn a_form_shows_its_fields_and_its_buttons() {
     let webhook = Webhook::accepting();
     let (_bench, card) = shown(&webhook).await;
-    assert_eq!(card.markdown, "answer\n\nWhat was wrong?");
+    assert_eq!((card.markdown.as_str(), card.forms[0].markdown.as_str()), ("answer", "What was wrong?"));
     let fields = &card.forms[0].fields;
     assert_eq!((card.forms[0].name.as_str(), fields.len()), ("why", 2));
     assert_eq!(

@@ -128,7 +128,9 @@ impl Message {
 /// A card as people's clients of old read it: `{"title","elements":[[{tag…}]]}`.
 fn reduced(card: &Value) -> Value {
     let face = Face::of(card);
-    let texts = face.body.into_iter().chain(face.note).map(|text| json!([{"tag": "text", "text": text}]));
+    let in_forms = face.forms.into_iter().flat_map(|form| form.texts);
+    let texts =
+        face.body.into_iter().chain(in_forms).chain(face.note).map(|text| json!([{"tag": "text", "text": text}]));
     let buttons = face.buttons.into_iter().map(|button| json!([{"tag": "button", "text": button.label}]));
     let title = card["header"]["title"]["content"].as_str().unwrap_or_default();
     json!({"title": title, "elements": texts.chain(buttons).collect::<Vec<_>>()})
