@@ -240,6 +240,7 @@ pub trait SimulatedPlatform: Send + Sync {
     fn name(&self) -> &'static str;
     /// Origin of its OpenAPI, such as `http://127.0.0.1:40123`.
     fn base_url(&self) -> String;
+    /// What this platform has of what only some have.
     fn abilities(&self) -> Abilities;
     /// All chats with what is visible in them.
     fn chats(&self) -> Vec<ChatView>;
@@ -276,7 +277,10 @@ pub trait SimulatedPlatform: Send + Sync {
 /// The submit button of a form, and who presses it.
 #[derive(Debug, Clone, Copy)]
 pub struct FormAt<'a> {
+    /// The card's message.
     pub message_id: &'a str,
+    /// One of its [`MessageView::buttons`].
     pub button_id: &'a str,
+    /// Id of the person.
     pub user: &'a str,
 }

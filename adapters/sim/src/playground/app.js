@@ -211,6 +211,7 @@ function addExchange(exchange) {
   const list = document.getElementById("exchanges");
   const toService = exchange.direction === "to_service";
   const details = element("details", exchange.platform);
+  details.dataset.exchange = exchange.number;
   const summary = element("summary");
   summary.append(
     element("span", "arrow", toService ? "→" : "←"),
