@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::action::button_value;
 use crate::config::ConfigError;
-use crate::markdown::{plain, safe, safe_text};
+use crate::markdown::{growing, plain, safe, safe_text};
 use crate::pages::{PAGE_BYTES, json_bytes, split};
 
 const TEMPLATE: &str = "card.json.j2";
@@ -51,9 +51,10 @@ pub(crate) struct Page<'a> {
     pub(crate) of: usize,
 }
 
-/// The answer's text, made safe and cut into pages.
+/// The answer's text, made safe and cut into pages. Of a running answer, what is shown stays as it is.
 pub(crate) fn pages(card: &Card) -> Vec<String> {
-    split(&safe(&card.text), PAGE_BYTES)
+    let text = if card.state.is_final() { safe(&card.text) } else { growing(&card.text) };
+    split(&text, PAGE_BYTES)
 }
 
 /// What stands in the answer's place while there is none.
