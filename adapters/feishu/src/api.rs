@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use magpie_core::budget::{Budget, CallClass};
 use magpie_core::clock::Clock;
-use reqwest::Method;
+use reqwest::{Method, Response, header};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -24,6 +24,22 @@ const TRIES: u32 = 3;
 /// Longer waits are the caller's: a claim must not be held for them.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// A file may have 100 MB; reading it to its end counts.
+const FILE_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// What a call gives when all is well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Json,
+    /// Bytes, to be read from the answer.
+    File,
+}
+
+/// What a call gave.
+enum Answer {
+    Json(Value),
+    File(Response),
+}
 
 /// One call.
 pub(crate) struct Call {
@@ -33,15 +49,20 @@ pub(crate) struct Call {
     /// Path and query below `/open-apis/`.
     pub(crate) path: String,
     pub(crate) body: Option<Value>,
+    wanted: Wanted,
 }
 
 impl Call {
     pub(crate) fn new(name: &'static str, method: Method, path: impl Into<String>, body: Value) -> Self {
-        Self { name, method, path: path.into(), body: Some(body) }
+        Self { name, method, path: path.into(), body: Some(body), wanted: Wanted::Json }
     }
 
     pub(crate) fn get(name: &'static str, path: impl Into<String>) -> Self {
-        Self { name, method: Method::GET, path: path.into(), body: None }
+        Self { name, method: Method::GET, path: path.into(), body: None, wanted: Wanted::Json }
+    }
+
+    pub(crate) fn delete(name: &'static str, path: impl Into<String>) -> Self {
+        Self { method: Method::DELETE, ..Self::get(name, path) }
     }
 
     /// What it is counted as. Tokens and other rare calls have no rate to keep, and are part of the month.
@@ -83,6 +104,11 @@ impl Api {
         }
     }
 
+    /// The app that the calls are made for.
+    pub(crate) fn app_id(&self) -> &str {
+        &self.app_id
+    }
+
     /// Why the last call that says something about the platform as a whole failed.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -90,6 +116,22 @@ impl Api {
 
     /// Makes a call and gives the whole JSON answer.
     pub(crate) async fn call(&self, call: &Call) -> Result<Value, ApiError> {
+        match self.tried(call).await? {
+            Answer::Json(answer) => Ok(answer),
+            Answer::File(_) => Err(ApiError::Gateway { call: call.name, status: 200 }),
+        }
+    }
+
+    /// Asks for a file; the answer's body is still to be read.
+    pub(crate) async fn download(&self, name: &'static str, path: String) -> Result<Response, ApiError> {
+        let call = Call { wanted: Wanted::File, ..Call::get(name, path) };
+        match self.tried(&call).await? {
+            Answer::File(response) => Ok(response),
+            Answer::Json(_) => Err(ApiError::Gateway { call: name, status: 200 }),
+        }
+    }
+
+    async fn tried(&self, call: &Call) -> Result<Answer, ApiError> {
         let mut unknown = false;
         for attempt in 1.. {
             let error = match self.authorised(call).await {
@@ -98,7 +140,7 @@ impl Api {
                     return Ok(answer);
                 }
                 // Our own try before had taken effect after all.
-                Err(error) if unknown && error.class() == Class::Sequence => return Ok(Value::Null),
+                Err(error) if unknown && error.class() == Class::Sequence => return Ok(Answer::Json(Value::Null)),
                 Err(error) => error,
             };
             unknown |= error.outcome_unknown();
@@ -121,7 +163,7 @@ impl Api {
     }
 
     /// One try, with a second one under a new token if the platform does not like the first.
-    async fn authorised(&self, call: &Call) -> Result<Value, ApiError> {
+    async fn authorised(&self, call: &Call) -> Result<Answer, ApiError> {
         let token = self.token().await?;
         match self.once(call, Some(&token)).await {
             Err(error) if error.class() == Class::Token => {
@@ -140,7 +182,9 @@ impl Api {
     async fn fetch_token(&self) -> Result<Fetched, ApiError> {
         let body = json!({"app_id": self.app_id, "app_secret": self.app_secret.reveal()});
         let call = Call::new("token", Method::POST, "auth/v3/tenant_access_token/internal", body);
-        let answer = self.once(&call, None).await?;
+        let Answer::Json(answer) = self.once(&call, None).await? else {
+            return Err(ApiError::Gateway { call: call.name, status: 200 });
+        };
         let (Some(text), Some(seconds)) =
             (field::text(&answer, "tenant_access_token"), field::number(&answer, "expire"))
         else {
@@ -149,7 +193,7 @@ impl Api {
         Ok(Fetched { text: text.to_owned(), lives: Duration::from_secs(seconds) })
     }
 
-    async fn once(&self, call: &Call, token: Option<&str>) -> Result<Value, ApiError> {
+    async fn once(&self, call: &Call, token: Option<&str>) -> Result<Answer, ApiError> {
         self.budget.permit(call.class()).await;
         let started = Instant::now();
         let result = self.exchange(call, token).await;
@@ -162,9 +206,10 @@ impl Api {
         result
     }
 
-    async fn exchange(&self, call: &Call, token: Option<&str>) -> Result<Value, ApiError> {
+    async fn exchange(&self, call: &Call, token: Option<&str>) -> Result<Answer, ApiError> {
         let url = format!("{}/open-apis/{}", self.origin, call.path);
-        let mut request = self.http.request(call.method.clone(), url).timeout(TIMEOUT);
+        let timeout = if call.wanted == Wanted::File { FILE_TIMEOUT } else { TIMEOUT };
+        let mut request = self.http.request(call.method.clone(), url).timeout(timeout);
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
@@ -178,12 +223,15 @@ impl Api {
         };
         let response = request.send().await.map_err(no_answer)?;
         let status = response.status().as_u16();
+        if call.wanted == Wanted::File && is_file(&response) {
+            return Ok(Answer::File(response));
+        }
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (log_id, reset) = (header("x-tt-logid"), header("x-ogw-ratelimit-reset"));
         let bytes = response.bytes().await.map_err(no_answer)?;
         let answer: Option<Value> = serde_json::from_slice(&bytes).ok();
         match answer.as_ref().and_then(|answer| answer.get("code")).and_then(Value::as_i64) {
-            Some(0) => Ok(answer.unwrap_or_default()),
+            Some(0) => Ok(Answer::Json(answer.unwrap_or_default())),
             Some(code) => {
                 tracing::warn!(platform = self.platform, call = call.name, status, code, log_id, "call was refused");
                 Err(refused(call.name, code, &answer.unwrap_or_default(), reset.as_deref()))
@@ -219,6 +267,14 @@ impl Api {
         };
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
+}
+
+/// Whether an answer holds a file: refusals come as JSON, which a file may be as well, but then it has a name.
+fn is_file(response: &Response) -> bool {
+    let headers = response.headers();
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let named = headers.contains_key(header::CONTENT_DISPOSITION);
+    response.status().is_success() && (named || !media_type.starts_with("application/json"))
 }
 
 fn refused(call: &'static str, code: i64, answer: &Value, reset: Option<&str>) -> ApiError {

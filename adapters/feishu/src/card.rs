@@ -3,15 +3,17 @@
 //! Source: "Card JSON 2.0 structure"
 //! (<https://open.feishu.cn/document/feishu-cards/card-json-v2-structure>), checked May 2026.
 
+mod parts;
+
 use std::path::Path;
 
-use magpie_core::card::{ButtonStyle, Card, CardState, Language};
-use magpie_core::ids::BotId;
+use magpie_core::card::{Button, ButtonStyle, Card, CardState, Form, Language, Reason, Version};
+use magpie_core::event::Action;
+use magpie_core::ids::{BotId, EventId};
 use magpie_core::texts::Text;
 use minijinja::{Environment, context};
 use serde_json::Value;
 
-use crate::action::button_value;
 use crate::config::ConfigError;
 use crate::markdown::{growing, plain, safe, safe_text};
 use crate::pages::{PAGE_BYTES, json_bytes, split};
@@ -25,6 +27,8 @@ pub(crate) const ANSWER: &str = "answer";
 const TITLE_CHARS: usize = 80;
 const SUMMARY_CHARS: usize = 60;
 const REASONING_BYTES: usize = 4_000;
+/// A card may have 30 KB; what is counted is not said to the byte.
+const CARD_BYTES: usize = 28_000;
 
 /// How much of a card's own wishes the platform still accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,13 +102,27 @@ impl Cards {
         Ok(cards)
     }
 
-    /// The card's JSON as text, without blanks.
+    /// The card's JSON as text, without blanks. Reasoning gets the room that everything else leaves.
     pub(crate) fn render(&self, page: &Page<'_>, look: Look, flow: Flow) -> Result<String, minijinja::Error> {
+        let json = self.render_with(page, look, flow, REASONING_BYTES)?;
+        match json.len().saturating_sub(CARD_BYTES) {
+            0 => Ok(json),
+            over => self.render_with(page, look, flow, REASONING_BYTES.saturating_sub(over)),
+        }
+    }
+
+    fn render_with(
+        &self,
+        page: &Page<'_>,
+        look: Look,
+        flow: Flow,
+        reasoning_bytes: usize,
+    ) -> Result<String, minijinja::Error> {
         let card = page.card;
         let waiting = waiting(card);
         let text = if page.text.is_empty() && !card.state.is_final() { &waiting } else { page.text };
         let text = if look == Look::Plain { plain(text) } else { text.to_owned() };
-        let last = page.number == page.of;
+        let (first, last) = (page.number == 1, page.number == page.of);
         let notice = card.notice.as_deref().filter(|_| last && card.state.is_final());
         let context = context! {
             title => title(page),
@@ -113,11 +131,15 @@ impl Cards {
             state => card.state.as_str(),
             streaming => flow == Flow::Streaming,
             summary => summary(card),
-            reasoning => if page.number == 1 { reasoning(card) } else { String::new() },
+            reasoning => if first { reasoning(card, reasoning_bytes) } else { String::new() },
             reasoning_title => Text::ReasoningTitle.of(card.language),
             notice => safe_text(notice.unwrap_or_default()),
-            footer => if last { card.footer.as_ref().map_or("", |footer| footer.line.as_str()) } else { "" },
-            buttons => buttons(card),
+            footer => if last { card.footer.as_ref().map_or(String::new(), |of| safe_text(&of.line)) } else { String::new() },
+            buttons => parts::buttons(&card.buttons),
+            // Only the first message of an answer is changed later, when these come and go.
+            questions => if first { parts::questions(&card.questions) } else { Vec::new() },
+            version => card.version.filter(|_| first).map(|version| parts::version(version, &card.buttons)),
+            form => card.form.as_ref().filter(|_| first).map(parts::form),
         };
         let rendered = self.templates.get_template(TEMPLATE)?.render(context)?;
         let parsed: Value = serde_json::from_str(&rendered).map_err(|error| {
@@ -129,7 +151,7 @@ impl Cards {
 }
 
 fn title(page: &Page<'_>) -> String {
-    let short = shorten(&page.card.title, TITLE_CHARS);
+    let short = safe_text(&shorten(&page.card.title, TITLE_CHARS));
     let title = if short.is_empty() { "Magpie".to_owned() } else { short };
     if page.of > 1 { format!("{title} ({}/{})", page.number, page.of) } else { title }
 }
@@ -155,28 +177,16 @@ fn shorten(text: &str, characters: usize) -> String {
 }
 
 /// The reasoning; of a very long one the end, and a sign that it is not all.
-fn reasoning(card: &Card) -> String {
+fn reasoning(card: &Card, most_bytes: usize) -> String {
+    let whole = safe_text(&card.reasoning);
     let mut used = 0;
     let fits = |character: &char| {
         used += json_bytes(character.encode_utf8(&mut [0; 4]));
-        used <= REASONING_BYTES
+        used <= most_bytes
     };
-    let kept: usize = card.reasoning.chars().rev().take_while(fits).map(char::len_utf8).sum();
-    let tail = &card.reasoning[card.reasoning.len() - kept..];
-    if kept < card.reasoning.len() { format!("[…] {tail}") } else { tail.to_owned() }
-}
-
-fn buttons(card: &Card) -> Vec<minijinja::Value> {
-    let button = |button: &magpie_core::card::Button| {
-        let style = match button.style {
-            ButtonStyle::Default => "default",
-            ButtonStyle::Primary => "primary",
-            ButtonStyle::Danger => "danger",
-        };
-        let value = minijinja::Value::from_pairs(button_value(button));
-        context! { label => button.label.as_str(), style, value }
-    };
-    card.buttons.iter().map(button).collect()
+    let kept: usize = whole.chars().rev().take_while(fits).map(char::len_utf8).sum();
+    let tail = &whole[whole.len() - kept..];
+    if kept < whole.len() { format!("[…] {tail}") } else { tail.to_owned() }
 }
 
 /// Cards that a template has to cope with.
@@ -191,7 +201,30 @@ fn samples() -> Vec<Card> {
         language: Language::En,
         ..Card::default()
     };
-    states.map(sample).to_vec()
+    let event = EventId::default();
+    let button = |action, argument: &str| Button {
+        action,
+        label: "\"label\"".to_owned(),
+        style: ButtonStyle::Default,
+        event,
+        argument: argument.to_owned(),
+    };
+    let texts = || "\"text\"".to_owned();
+    let full = Card {
+        buttons: vec![button(Action::ShowVersion, "1"), button(Action::ShowVersion, "3"), button(Action::NewTopic, "")],
+        questions: vec![button(Action::Ask, "\"why?\"")],
+        version: Some(Version { number: 2, of: 3 }),
+        form: Some(Form {
+            event,
+            title: texts(),
+            reasons: vec![Reason { name: "wrong".to_owned(), label: texts() }],
+            comment: texts(),
+            submit: texts(),
+            close: texts(),
+        }),
+        ..sample(CardState::Done)
+    };
+    states.map(sample).into_iter().chain([full]).collect()
 }
 
 #[cfg(test)]

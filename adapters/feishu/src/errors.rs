@@ -50,9 +50,11 @@ pub(crate) fn classify(code: i64, msg: &str) -> Class {
         99_991_403 => Class::Operator("the monthly API quota is used up"),
         230_006 => Class::Operator("switch the bot ability on and publish a version"),
         99_991_672 | 99_991_673 | 99_991_676 | 99_991_679 | 230_027 => Class::Scope,
-        230_002 | 230_013 | 230_018 | 230_029 | 230_034 | 230_035 | 230_038 | 230_053 | 230_075 | 232_009 => {
+        230_002 | 230_013 | 230_018 | 230_029 | 230_034 | 230_035 | 230_038 | 230_053 | 230_075 | 232_009 | 234_004 => {
             Class::Gone
         }
+        // Too large, confidential, or of a kind that can't be downloaded.
+        234_003 | 234_037 | 234_038 | 234_043 => Class::Content,
         230_011 | 230_050 | 230_110 | 230_111 => Class::Recalled,
         230_019 | 230_071 | 230_072 => Class::NoThread,
         230_022 | 230_028 => Class::Words,

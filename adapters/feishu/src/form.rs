@@ -57,6 +57,8 @@ pub(crate) struct Progress {
     pub(crate) streaming_since: UnixMillis,
     /// Messages after the first that are sent already.
     pub(crate) more_sent: usize,
+    /// How often the finished card was brought back to running.
+    pub(crate) reopened: u32,
     /// The final state is shown.
     pub(crate) done: bool,
 }

@@ -5,7 +5,7 @@
 //!
 //! Its sending half goes through `api`, the one path to the OpenAPI (`token`, `errors`). `deliver` brings an answer to
 //! its certain end: rendered by `card` (with `markdown` and `pages`), as an entity of `cardkit` or in `messages`, with
-//! its state (`form`) in the delivery's reference.
+//! its state (`form`) in the delivery's reference. `enrich` and `fetch` read what an event only points to.
 
 #![forbid(unsafe_code)]
 
@@ -17,8 +17,10 @@ mod config;
 mod content;
 mod crypto;
 mod deliver;
+mod enrich;
 mod envelope;
 mod errors;
+mod fetch;
 mod field;
 mod form;
 mod gate;

@@ -46,11 +46,16 @@ pub(crate) fn growing(text: &str) -> String {
 
 /// What [`safe`] gave, for places without Markdown.
 pub(crate) fn plain(shown: &str) -> String {
+    safe_text(&readable(shown))
+}
+
+/// What [`safe`] gave, as it was written.
+pub(crate) fn readable(shown: &str) -> String {
     let mut text = shown.to_owned();
     for (entity, character) in ENTITIES {
         text = text.replace(entity, character.encode_utf8(&mut [0; 4]));
     }
-    safe_text(&text)
+    text
 }
 
 /// Text for places without Markdown in which tags may work all the same: text messages, titles, labels.

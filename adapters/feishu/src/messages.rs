@@ -71,10 +71,19 @@ pub(crate) async fn patch(api: &Api, message: &MessageId, card: &str) -> Result<
     api.call(&Call::new("patch_message", Method::PATCH, path, json!({"content": card}))).await.map(|_| ())
 }
 
+/// Reads a message, and those inside of a forwarded one. Cards come as they were sent.
+///
+/// Source: "Get message content", checked May 2026.
+pub(crate) async fn read(api: &Api, message: &MessageId) -> Result<Vec<Value>, ApiError> {
+    let path = format!("im/v1/messages/{message}?card_msg_content_type=user_card_content");
+    let answer = api.call(&Call::get("read_message", path)).await?;
+    Ok(answer.get("data").map_or(&[][..], |data| field::list(data, "items")).to_vec())
+}
+
 /// Takes a message of ours back.
 pub(crate) async fn recall(api: &Api, message: &MessageId) -> Result<(), ApiError> {
     let path = format!("im/v1/messages/{message}");
-    api.call(&Call { name: "recall_message", method: Method::DELETE, path, body: None }).await.map(|_| ())
+    api.call(&Call::delete("recall_message", path)).await.map(|_| ())
 }
 
 async fn reply(api: &Api, target: &MessageId, message: &Outgoing, in_thread: bool) -> Result<MessageId, ApiError> {

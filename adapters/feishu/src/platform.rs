@@ -23,6 +23,7 @@ use crate::gate::Gate;
 use crate::message;
 use crate::open::{Opener, acknowledge};
 use crate::pages::PAGE_BYTES;
+use crate::{enrich, fetch};
 
 /// A Feishu or Lark bot.
 pub struct Feishu {
@@ -164,32 +165,31 @@ impl Platform for Feishu {
 
     fn revise<'a>(
         &'a self,
-        _to: &'a ReplyTo,
-        _card: &'a Card,
-        _at: &'a mut CardRef,
+        to: &'a ReplyTo,
+        card: &'a Card,
+        at: &'a mut CardRef,
     ) -> BoxFuture<'a, Result<(), SendError>> {
-        Box::pin(async { Err(SendError::Unchangeable { call: "revise" }) })
+        Box::pin(self.courier.revise(to, card, at))
     }
 
     fn reopen<'a>(
         &'a self,
-        _to: &'a ReplyTo,
-        _card: &'a Card,
-        _at: &'a mut CardRef,
+        to: &'a ReplyTo,
+        card: &'a Card,
+        at: &'a mut CardRef,
     ) -> BoxFuture<'a, Result<(), SendError>> {
-        Box::pin(async { Err(SendError::Unchangeable { call: "reopen" }) })
+        Box::pin(self.courier.reopen(to, card, at))
     }
 
-    fn enrich<'a>(&'a self, _message: &'a mut Message) -> BoxFuture<'a, Result<(), SendError>> {
-        Box::pin(async { Ok(()) })
+    fn enrich<'a>(&'a self, message: &'a mut Message) -> BoxFuture<'a, Result<(), SendError>> {
+        Box::pin(async move {
+            enrich::enrich(&self.courier.api, message).await;
+            Ok(())
+        })
     }
 
-    fn fetch<'a>(
-        &'a self,
-        _message: &'a Message,
-        _resource: &'a Resource,
-    ) -> BoxFuture<'a, Result<Download, SendError>> {
-        Box::pin(async { Err(SendError::Unchangeable { call: "fetch" }) })
+    fn fetch<'a>(&'a self, message: &'a Message, resource: &'a Resource) -> BoxFuture<'a, Result<Download, SendError>> {
+        Box::pin(async move { fetch::fetch(&self.courier.api, message, resource).await })
     }
 
     fn health(&self) -> Health {

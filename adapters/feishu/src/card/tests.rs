@@ -1,13 +1,31 @@
-use magpie_core::card::{Button, Footer};
+use magpie_core::card::Footer;
 use magpie_core::engine::EngineKind;
-use magpie_core::event::Action;
-use magpie_core::ids::EventId;
+use proptest::prelude::*;
 
 use super::*;
 
+fn event() -> EventId {
+    "0190a6b2-0000-7000-8000-000000000001".parse().expect("an id")
+}
+
 fn button(action: Action, label: &str, style: ButtonStyle) -> Button {
-    let event: EventId = "0190a6b2-0000-7000-8000-000000000001".parse().expect("an id");
-    Button { action, label: label.to_owned(), style, event, argument: String::new() }
+    Button { action, label: label.to_owned(), style, event: event(), argument: String::new() }
+}
+
+fn about(action: Action, label: &str, argument: &str) -> Button {
+    Button { argument: argument.to_owned(), ..button(action, label, ButtonStyle::Default) }
+}
+
+fn form() -> Form {
+    let reasons = [("wrong", "不正确"), ("outdated", "过时")];
+    Form {
+        event: event(),
+        title: "哪里不好?".to_owned(),
+        reasons: reasons.map(|(name, label)| Reason { name: name.to_owned(), label: label.to_owned() }).to_vec(),
+        comment: "补充说明".to_owned(),
+        submit: "提交".to_owned(),
+        close: "关闭".to_owned(),
+    }
 }
 
 fn done() -> Card {
@@ -94,6 +112,118 @@ fn failed_card_without_text_looks_like_its_golden_rendering() {
 }
 
 #[test]
+fn second_of_three_versions_looks_like_its_golden_rendering() {
+    let buttons = vec![
+        button(Action::Regenerate, "重新生成", ButtonStyle::Default),
+        about(Action::ShowVersion, "‹", "1"),
+        about(Action::ShowVersion, "›", "3"),
+        button(Action::VoteUp, "👍", ButtonStyle::Default),
+    ];
+    let card = Card { buttons, version: Some(Version { number: 2, of: 3 }), ..done() };
+    golden!("versions", render(&card, Look::Rich, Flow::Whole));
+}
+
+#[test]
+fn open_form_looks_like_its_golden_rendering() {
+    golden!("form", render(&Card { form: Some(form()), ..done() }, Look::Rich, Flow::Whole));
+}
+
+#[test]
+fn welcome_looks_like_its_golden_rendering() {
+    let card = Card {
+        title: "你好,我是 Magpie".to_owned(),
+        text: "问我任何问题,或按下面的问题:".to_owned(),
+        reasoning: String::new(),
+        footer: None,
+        buttons: Vec::new(),
+        questions: vec![about(Action::Ask, "怎么请假?", "怎么请假?"), about(Action::Ask, "怎么报销?", "怎么报销?")],
+        ..done()
+    };
+    golden!("welcome", render(&card, Look::Rich, Flow::Whole));
+}
+
+#[test]
+fn help_looks_like_its_golden_rendering() {
+    let card = Card {
+        title: "/help".to_owned(),
+        text: "- `/new` starts a new topic\n- `/status` shows what is going on\n".to_owned(),
+        reasoning: String::new(),
+        footer: None,
+        buttons: vec![about(Action::Command, "New topic", "/new"), about(Action::Command, "Status", "/status")],
+        language: Language::En,
+        ..done()
+    };
+    golden!("help", render(&card, Look::Rich, Flow::Whole));
+}
+
+/// What stands in the row of buttons.
+fn row(card: &Card) -> Vec<String> {
+    let rendered = render(card, Look::Rich, Flow::Whole);
+    let elements = rendered["body"]["elements"].as_array().expect("elements");
+    let set = elements.iter().find(|element| element["element_id"] == "buttons").expect("a row");
+    let shown = |column: &Value| column["elements"][0]["text"]["content"].as_str().expect("text").to_owned();
+    set["columns"].as_array().expect("columns").iter().map(shown).collect()
+}
+
+#[test]
+fn place_among_versions_stands_between_the_buttons_that_turn() {
+    let card = |number, buttons: &[Button]| Card {
+        version: Some(Version { number, of: 3 }),
+        buttons: buttons.to_vec(),
+        ..done()
+    };
+    let (back, forth) = (about(Action::ShowVersion, "‹", "2"), about(Action::ShowVersion, "›", "2"));
+    let vote = button(Action::VoteUp, "👍", ButtonStyle::Default);
+    assert_eq!(row(&card(1, &[forth, vote.clone()])), ["1/3", "›", "👍"]);
+    assert_eq!(row(&card(3, &[back, vote.clone()])), ["‹", "3/3", "👍"]);
+    assert_eq!(row(&card(3, &[vote])), ["👍", "3/3"]);
+    assert_eq!(row(&card(3, &[])), ["3/3"]);
+}
+
+#[test]
+fn names_and_labels_hold_no_tags() {
+    let tag = "<at id=all></at>";
+    let card = Card {
+        title: tag.to_owned(),
+        reasoning: tag.to_owned(),
+        notice: Some(tag.to_owned()),
+        footer: done().footer.map(|footer| Footer { line: tag.to_owned(), ..footer }),
+        buttons: vec![button(Action::Ask, tag, ButtonStyle::Default)],
+        questions: vec![button(Action::Ask, tag, ButtonStyle::Default)],
+        form: Some(Form { title: tag.to_owned(), comment: tag.to_owned(), submit: tag.to_owned(), ..form() }),
+        ..done()
+    };
+    assert!(!render(&card, Look::Rich, Flow::Whole).to_string().contains("<at"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_markdown_makes_cards_within_the_platforms_limits(
+        pieces in prop::collection::vec(prop::sample::select(vec![
+            "# T\n\n", "word ", "你好", "\n\n", "- a\n", "```rust\n", "`x`", "<at id=all>", "![a](b)", "\"\\\n",
+            "| a |\n|---|\n| b |\n\n", "| c | d |\n|---|---|\n", "[b.c](https://d.e)", "> ", "\u{1}",
+        ]), 0..60),
+        times in 1_usize..120,
+    ) {
+        let card = Card {
+            text: pieces.concat().repeat(times),
+            reasoning: "because \"".repeat(900),
+            questions: vec![about(Action::Ask, &"问".repeat(90), &"问".repeat(90)); 3],
+            form: Some(form()),
+            ..done()
+        };
+        let pages = pages(&card);
+        for (index, text) in pages.iter().enumerate() {
+            let page = Page { card: &card, text, number: index + 1, of: pages.len() };
+            let json = cards().render(&page, Look::Rich, Flow::Whole).expect("renders");
+            prop_assert!(json.len() <= CARD_BYTES, "{}", json.len());
+        }
+    }
+}
+
+#[test]
 fn refused_markup_is_shown_as_plain_text() {
     let plain = render(&done(), Look::Plain, Flow::Whole);
     let text = &plain["body"]["elements"][1]["text"];
@@ -116,6 +246,8 @@ fn largest_page_stays_under_the_platforms_limit() {
     let mut card = done();
     card.text = "<\"\\\n".repeat(20_000);
     card.reasoning = "\"嗯".repeat(20_000);
+    card.questions = vec![about(Action::Ask, &"问".repeat(100), &"问".repeat(100)); 4];
+    card.form = Some(form());
     let pages = pages(&card);
     assert!(pages.len() > 5);
     for (index, text) in pages.iter().enumerate() {

@@ -6,11 +6,14 @@
 mod attachment;
 mod notice;
 mod rich;
+mod sent;
 
 use magpie_core::event::{ContentKind, Resource};
 use serde_json::Value;
 
 use crate::field;
+
+pub(crate) use sent::sent_card;
 
 /// A message's content, with mention placeholders still in its text.
 #[derive(Debug, PartialEq, Eq)]

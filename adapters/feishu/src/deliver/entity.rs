@@ -70,13 +70,13 @@ impl Courier {
     /// Types the text on. Streaming that has ended is switched on once; if that does not help, the card is replaced.
     pub(super) async fn stream(&self, step: &mut Step<'_>) -> Result<(), ApiError> {
         if self.clock.now().since(step.progress.streaming_since) >= REOPEN_AFTER {
-            mendable(self.reopen(step).await)?;
+            mendable(self.stream_again(step).await)?;
         }
         let first = pages(step.card).swap_remove(0);
         let text = if first.is_empty() { waiting(step.card) } else { first };
         let mut written = cardkit::write(&self.api, step.at, &text).await;
         if written.as_ref().is_err_and(|error| error.class() == Class::StreamingClosed) {
-            written = match self.reopen(step).await {
+            written = match self.stream_again(step).await {
                 Ok(()) => cardkit::write(&self.api, step.at, &text).await,
                 Err(error) => Err(error),
             };
@@ -102,7 +102,12 @@ impl Courier {
     }
 
     pub(super) async fn replace(&self, step: &mut Step<'_>, look: Look) -> Result<(), ApiError> {
-        let json = self.render(step.card, look, Flow::Whole)?;
+        self.replace_as(step, look, Flow::Whole).await
+    }
+
+    /// Replaces the entity; [`Flow::Streaming`] switches streaming on, or on again.
+    pub(super) async fn replace_as(&self, step: &mut Step<'_>, look: Look, flow: Flow) -> Result<(), ApiError> {
+        let json = self.render(step.card, look, flow)?;
         cardkit::replace(&self.api, step.at, &json).await
     }
 
@@ -116,7 +121,7 @@ impl Courier {
         self.replace(step, look).await
     }
 
-    async fn reopen(&self, step: &mut Step<'_>) -> Result<(), ApiError> {
+    async fn stream_again(&self, step: &mut Step<'_>) -> Result<(), ApiError> {
         cardkit::settings(&self.api, step.at, STREAMING_ON).await?;
         step.progress.streaming_since = self.clock.now();
         Ok(())
@@ -125,14 +130,14 @@ impl Courier {
 
 /// Whether an operation on a card entity happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Done {
+pub(super) enum Done {
     Yes,
     No,
 }
 
 /// Lets pass what another operation can make up for. What remains is no answer, no permission to act, refused words,
 /// or a successor that has taken over.
-fn mendable(result: Result<(), ApiError>) -> Result<Done, ApiError> {
+pub(super) fn mendable(result: Result<(), ApiError>) -> Result<Done, ApiError> {
     match result {
         Ok(()) => Ok(Done::Yes),
         Err(error) => match error.class() {

@@ -41,7 +41,7 @@ impl Courier {
     /// unfinished for ever.
     pub(super) async fn send_final(&self, step: &mut Step<'_>, look: Look) -> Result<(), ApiError> {
         let json = self.render(step.card, look, Flow::Whole)?;
-        let message = Outgoing::card(json, step.at.key.step("final"));
+        let message = Outgoing::card(json, step.key("final"));
         let id = messages::send(&self.api, step.to, &mut step.progress, &message).await?;
         self.supersede(step, id).await;
         Ok(())
@@ -54,14 +54,14 @@ impl Courier {
             let page = Page { card: step.card, text, number: index + 1, of: pages.len() };
             let name = format!("page-{}", index + 1);
             let json = self.cards.render(&page, Look::Rich, Flow::Whole)?;
-            let card = Outgoing::card(json, step.at.key.step(&name));
+            let card = Outgoing::card(json, step.key(&name));
             let instead = match messages::send(&self.api, step.to, &mut step.progress, &card).await {
                 Ok(_) => None,
                 Err(error) if matches!(error.class(), Class::Content | Class::Defect) => Some(plain(text)),
                 Err(error) => return Err(error),
             };
             if let Some(instead) = instead {
-                let message = Outgoing::text(&instead, step.at.key.step(&format!("{name}-text")));
+                let message = Outgoing::text(&instead, step.key(&format!("{name}-text")));
                 messages::send(&self.api, step.to, &mut step.progress, &message).await?;
             }
             step.progress.more_sent += 1;
@@ -75,7 +75,7 @@ impl Courier {
         let whole = format!("{}\n\n{notice}", step.card.text);
         let whole = if whole.trim().is_empty() { "…".to_owned() } else { safe_text(whole.trim()) };
         for (index, text) in split(&whole, TEXT_BYTES).iter().enumerate().skip(step.progress.more_sent) {
-            let message = Outgoing::text(text, step.at.key.step(&format!("text-{}", index + 1)));
+            let message = Outgoing::text(text, step.key(&format!("text-{}", index + 1)));
             let id = messages::send(&self.api, step.to, &mut step.progress, &message).await?;
             if index == 0 {
                 self.supersede(step, id).await;

@@ -5,6 +5,7 @@
 //! [`CardRef`], so another process can go on. What becomes visible carries a key derived from the delivery, so a
 //! repeat shows nothing twice.
 
+mod again;
 mod entity;
 mod message;
 
@@ -42,6 +43,14 @@ impl<'a> Step<'a> {
     fn new(to: &'a ReplyTo, card: &'a Card, at: &'a mut CardRef) -> Self {
         let progress = Progress::of(at);
         Self { to, card, at, progress }
+    }
+
+    /// The key of a message of this answer; those of an answer that the card showed before have others.
+    fn key(&self, name: &str) -> String {
+        match self.progress.reopened {
+            0 => self.at.key.step(name),
+            times => self.at.key.step(&format!("{name}:again-{times}")),
+        }
     }
 
     /// Keeps the state for the next step, whoever takes it.
@@ -103,8 +112,14 @@ impl Courier {
             Form::Patch => self.patch(&step, Look::Rich).await,
             Form::Once | Form::Text => Ok(()),
         };
+        // What can't be changed any more is replaced by the final card.
+        let lost = result.as_ref().is_err_and(|error| error.class() == Class::CardLost);
+        if lost {
+            step.progress.form = Form::Once;
+        }
         step.save();
         match result {
+            Err(_) if lost => Ok(()),
             // A part of a text may be refused where the whole is not; the end decides.
             Err(error) if matches!(error.class(), Class::Content | Class::Words) => Ok(()),
             result => result,
