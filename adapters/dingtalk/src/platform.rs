@@ -7,10 +7,11 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
 use magpie_core::card::Card;
 use magpie_core::clock::{Clock, UnixMillis};
-use magpie_core::event::{Message, PlatformKind, ReplyTo, Resource};
+use magpie_core::event::{ChatKind, Message, PlatformKind, ReplyTo, Resource, Route};
+use magpie_core::ids::ChatId;
 use magpie_core::platform::{
-    AckBody, CardRef, DeliveryKey, Download, Health, Inbound, Limits, Platform, RawRequest, Received, SendError, Toast,
-    WebhookError,
+    AckBody, CardRef, DeliveryKey, Download, Health, Inbound, Limits, Platform, RawRequest, Received, SendError, Target,
+    Toast, WebhookError,
 };
 use url::Url;
 
@@ -268,6 +269,15 @@ impl Platform for DingTalk {
         _resource: &'a Resource,
     ) -> BoxFuture<'a, Result<Download, SendError>> {
         Box::pin(async { Err(SendError::Unchangeable { call: "fetch" }) })
+    }
+
+    fn address(&self, target: &Target) -> ReplyTo {
+        let (chat, chat_kind, user) = match target {
+            Target::Chat(chat) => (chat.clone(), ChatKind::Group, None),
+            // A direct chat is found by the person; its own id is never told.
+            Target::User(user) => (ChatId::from(user.as_str()), ChatKind::Direct, Some(user.clone())),
+        };
+        ReplyTo { chat, chat_kind, user, message: None, thread: None, route: Route::default() }
     }
 
     fn health(&self) -> Health {

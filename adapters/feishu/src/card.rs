@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::config::ConfigError;
 use crate::markdown::{growing, plain, safe, safe_text};
-use crate::pages::{PAGE_BYTES, json_bytes, split};
+use crate::pages::{PAGE_BYTES, beginning, json_bytes, split};
 
 const TEMPLATE: &str = "card.json.j2";
 const BUILT_IN: &str = include_str!("../../../cards/feishu/card.json.j2");
@@ -55,10 +55,12 @@ pub(crate) struct Page<'a> {
     pub(crate) of: usize,
 }
 
-/// The answer's text, made safe and cut into pages. Of a running answer, what is shown stays as it is.
+/// The answer's text, made safe and cut into pages. A running answer shows its beginning, and that stays as it is.
 pub(crate) fn pages(card: &Card) -> Vec<String> {
-    let text = if card.state.is_final() { safe(&card.text) } else { growing(&card.text) };
-    split(&text, PAGE_BYTES)
+    match card.state.is_final() {
+        true => split(&safe(&card.text), PAGE_BYTES),
+        false => vec![beginning(&growing(&card.text), PAGE_BYTES).to_owned()],
+    }
 }
 
 /// What stands in the answer's place while there is none.

@@ -23,6 +23,15 @@ pub(crate) fn split(text: &str, limit: usize) -> Vec<String> {
     cut(text, limit).iter().map(Piece::page).collect()
 }
 
+/// The beginning of safe Markdown that grows, at most `limit` bytes of it: what is shown once stays when more comes.
+pub(crate) fn beginning(text: &str, limit: usize) -> &str {
+    if json_bytes(text) <= limit {
+        return text;
+    }
+    let end = farthest(text, 0, limit);
+    &text[..Layout::of(text).outside(end)]
+}
+
 /// Bytes of a character inside a JSON string.
 fn cost(character: char) -> usize {
     match character {

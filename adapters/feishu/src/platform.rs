@@ -7,10 +7,10 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use magpie_core::card::Card;
 use magpie_core::clock::{Clock, UnixMillis};
-use magpie_core::event::{Message, PlatformKind, ReplyTo, Resource};
+use magpie_core::event::{ChatKind, Message, PlatformKind, ReplyTo, Resource};
 use magpie_core::platform::{
-    AckBody, CardRef, DeliveryKey, Download, Health, Inbound, Limits, Platform, RawRequest, Received, SendError, Toast,
-    WebhookError,
+    AckBody, CardRef, DeliveryKey, Download, Health, Inbound, Limits, Platform, RawRequest, Received, SendError, Target,
+    Toast, WebhookError,
 };
 
 use crate::api::{Api, Call};
@@ -190,6 +190,13 @@ impl Platform for Feishu {
 
     fn fetch<'a>(&'a self, message: &'a Message, resource: &'a Resource) -> BoxFuture<'a, Result<Download, SendError>> {
         Box::pin(async move { fetch::fetch(&self.courier.api, message, resource).await })
+    }
+
+    fn address(&self, target: &Target) -> ReplyTo {
+        match target {
+            Target::Chat(chat) => route::to_chat(chat.as_str(), ChatKind::Group, None),
+            Target::User(user) => route::to_person(user.as_str()),
+        }
     }
 
     fn health(&self) -> Health {

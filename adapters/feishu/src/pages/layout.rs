@@ -167,6 +167,13 @@ impl<'a> Layout<'a> {
         self.regions.iter().rev().find(|region| region.range.start < at && at < region.range.end)
     }
 
+    /// `at`, or the beginning of the link, entity or code inside of text that it lies in.
+    pub(super) fn outside(&self, at: usize) -> usize {
+        let spans = self.regions.iter().filter(|region| matches!(region.kind, Kind::Span { .. }));
+        let ranges = self.whole.iter().chain(spans.map(|region| &region.range));
+        ranges.filter(|range| range.start < at && at < range.end).map(|range| range.start).min().unwrap_or(at)
+    }
+
     /// Room for whatever has to be closed.
     pub(super) fn longest_closing(&self) -> usize {
         let closing = |region: &Region| match &region.kind {

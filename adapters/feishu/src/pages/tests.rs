@@ -72,6 +72,19 @@ fn code_inside_of_text_stays_code() {
 }
 
 #[test]
+fn beginning_of_growing_text_stays() {
+    let text = "some words, `code <b>` and [a link](https://x.y/z).\n".repeat(10);
+    let whole = beginning(&text, 200);
+    assert!(json_bytes(whole) <= 200 && json_bytes(whole) > 150, "{whole}");
+    for end in whole.len()..text.len() {
+        // A link that is not closed yet is no link.
+        let shown = beginning(&text[..end], 200);
+        assert!(shown.starts_with(whole) && shown.len() < whole.len() + 15, "{shown}");
+    }
+    assert_eq!(beginning(&format!("{}`{}`", "word ".repeat(10), "x".repeat(90)), 100), "word ".repeat(10));
+}
+
+#[test]
 fn short_text_is_one_page_and_so_is_none() {
     assert_eq!(split("hello\n", 100), ["hello\n"]);
     assert_eq!(split("", 100), [""]);

@@ -1,159 +1,16 @@
 //! Answers on their way to a simulated Feishu: whatever goes wrong, one message with the final state is seen.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use magpie_core::card::{Button, ButtonStyle, Card, CardState, Language};
-use magpie_core::clock::{Clock, UnixMillis};
-use magpie_core::event::{Action, ChatKind, PlatformKind, ReplyTo, Route};
-use magpie_core::ids::{BotId, ChatId, EventId, MessageId};
-use magpie_core::platform::{CardRef, DeliveryKey, Health, Platform, SendError};
-use magpie_feishu::{Feishu, FeishuConfig};
-use magpie_sim::feishu::{Call, Fault, FeishuConfig as SimConfig, FeishuSim, RateLimits, Target, Topics};
-use magpie_sim::view::{CardState as Seen, MessageView, SimulatedPlatform, Utterance};
+use magpie_core::card::CardState;
+use magpie_core::clock::UnixMillis;
+use magpie_core::event::{ChatKind, ReplyTo, Route};
+use magpie_core::ids::ChatId;
+use magpie_core::platform::{Health, Platform, SendError};
+use magpie_sim::feishu::{Call, Fault, Target, Topics};
+use magpie_sim::view::{CardState as Seen, SimulatedPlatform};
 
-use crate::support::client;
-
-/// A clock that goes along with the simulated platform's.
-struct Hand(AtomicI64);
-
-impl Clock for Hand {
-    fn now(&self) -> UnixMillis {
-        UnixMillis(self.0.load(Ordering::Relaxed))
-    }
-}
-
-/// A simulated platform, a question in its group, and a bot that answers.
-struct Scene {
-    sim: FeishuSim,
-    bot: Feishu,
-    clock: Arc<Hand>,
-    to: ReplyTo,
-    key: DeliveryKey,
-}
-
-impl Scene {
-    async fn new() -> Self {
-        let sim = FeishuSim::start(SimConfig { limits: RateLimits::off(), ..SimConfig::default() }).expect("starts");
-        let clock = Arc::new(Hand(AtomicI64::new(sim.clock().now_ms())));
-        let bot = bot(&sim, Arc::clone(&clock) as Arc<dyn Clock>);
-        let chat = sim.group();
-        let user = sim.people()[0].0.clone();
-        let question = Utterance { chat: chat.clone(), user, text: "question".into(), mention_bot: true };
-        let asked = sim.say(question).await;
-        let to = ReplyTo {
-            chat: ChatId::from(chat),
-            chat_kind: ChatKind::Group,
-            user: None,
-            message: Some(MessageId::from(asked.id)),
-            thread: None,
-            route: Route::default(),
-        };
-        let key = DeliveryKey { event: EventId::new(), part: "answer".into() };
-        Self { sim, bot, clock, to, key }
-    }
-
-    fn advance(&self, by: Duration) {
-        self.sim.clock().advance(by);
-        self.clock.0.fetch_add(i64::try_from(by.as_millis()).expect("small"), Ordering::Relaxed);
-    }
-
-    /// Another process that takes over: nothing in memory, the saved state only.
-    fn restarted(&self, saved: &CardRef) -> (Feishu, CardRef) {
-        let mut at = saved.clone();
-        at.take_over();
-        (bot(&self.sim, Arc::clone(&self.clock) as Arc<dyn Clock>), at)
-    }
-
-    /// What the bot has said in the chat.
-    fn answers(&self) -> Vec<MessageView> {
-        let chats = self.sim.chats();
-        let chat = chats.into_iter().find(|chat| chat.id == self.to.chat.as_str()).expect("the chat");
-        chat.messages.into_iter().filter(|message| message.from_bot).collect()
-    }
-
-    /// The one answer, which must be final and hold the text.
-    fn the_answer(&self, text: &str) -> MessageView {
-        let mut answers = self.answers();
-        assert_eq!(answers.len(), 1, "{answers:#?}");
-        let answer = answers.remove(0);
-        assert_eq!(answer.state, Seen::Final, "{answer:#?}");
-        assert!(answer.markdown.contains(text), "{answer:#?}");
-        answer
-    }
-
-    async fn prepared(&self) -> CardRef {
-        self.bot.prepare(&self.to, &thinking(), &self.key).await.expect("prepared")
-    }
-
-    async fn started(&self) -> CardRef {
-        let mut at = self.prepared().await;
-        self.bot.start(&self.to, &thinking(), &mut at).await.expect("started");
-        at
-    }
-
-    async fn update(&self, at: &mut CardRef, text: &str) {
-        self.bot.update(&self.to, &streaming(text), at).await.expect("updated");
-    }
-
-    async fn finish(&self, at: &mut CardRef, text: &str) {
-        self.bot.finish(&self.to, &done(text), at).await.expect("finished");
-    }
-
-    /// Start, one update, end.
-    async fn whole_answer(&self) -> CardRef {
-        let mut at = self.started().await;
-        self.update(&mut at, "Hello").await;
-        self.finish(&mut at, "Hello world").await;
-        at
-    }
-
-    fn calls(&self, path: &str) -> usize {
-        self.sim.wire().all().iter().filter(|exchange| exchange.path.contains(path)).count()
-    }
-}
-
-fn bot(sim: &FeishuSim, clock: Arc<dyn Clock>) -> Feishu {
-    let theirs = sim.config();
-    let mut config = FeishuConfig::new(
-        BotId::from("helpdesk"),
-        PlatformKind::Feishu,
-        theirs.app_id.clone(),
-        theirs.app_secret.as_str().into(),
-        theirs.verification_token.as_str().into(),
-    );
-    config.base_url = Some(sim.base_url());
-    config.retry_delay = Duration::from_millis(1);
-    Feishu::new(config, client(), clock).expect("complete settings")
-}
-
-fn card(state: CardState, text: &str) -> Card {
-    let button = |action, label: &str| Button {
-        action,
-        label: label.into(),
-        style: ButtonStyle::Default,
-        event: EventId::new(),
-        argument: String::new(),
-    };
-    let buttons = match state.is_final() {
-        true => vec![button(Action::VoteUp, "👍"), button(Action::VoteDown, "👎")],
-        false => vec![button(Action::Stop, "Stop")],
-    };
-    Card { title: "question".into(), state, text: text.into(), buttons, language: Language::En, ..Card::default() }
-}
-
-fn thinking() -> Card {
-    card(CardState::Thinking, "")
-}
-
-fn streaming(text: &str) -> Card {
-    card(CardState::Streaming, text)
-}
-
-fn done(text: &str) -> Card {
-    card(CardState::Done, text)
-}
+use crate::scene::{Scene, card, done, streaming, thinking};
 
 #[tokio::test]
 async fn card_streams_and_ends_with_buttons() {
@@ -504,6 +361,41 @@ async fn long_answer_goes_on_in_further_cards_and_loses_nothing() {
     assert!(answers.iter().all(|answer| answer.state == Seen::Final && answer.buttons.len() == 2));
     let shown: String = answers.iter().map(|answer| answer.markdown.as_str()).collect::<Vec<_>>().join("\n");
     assert!(lines.iter().all(|line| shown.contains(line.as_str())));
+}
+
+#[tokio::test]
+async fn whatever_a_model_writes_is_taken_and_only_added_to() {
+    let scene = Scene::new().await;
+    let table = "| a | b |\n|---|---|\n| 1 | `x` |\n\n";
+    let text = format!(
+        "# Title\n\n<at id=all></at> ![x](https://a.b/c.png) [good.com](https://evil.com) [f](file:///x)\n\n{}- [x] `<b>`\n\n\
+        <font color='red'>red</font> <person id=ou_1></person> &lt;at id=all&gt;\n\n```html\n<at id=all></at>\n```\n\n[1]: https://x",
+        table.repeat(7)
+    );
+    let mut at = scene.started().await;
+    let ends = (1..text.len()).step_by(11).filter(|end| text.is_char_boundary(*end));
+    for end in ends {
+        scene.update(&mut at, &text[..end]).await;
+    }
+    scene.finish(&mut at, &text).await;
+    let answer = scene.the_answer("evil.com");
+    assert!(!answer.html.contains("所有人") && !answer.html.contains("<font"), "{}", answer.html);
+    let report = scene.sim.card_report(at.message.expect("visible").as_str()).expect("a report");
+    assert_eq!((report.refused, report.rewrites), (0, 0));
+}
+
+#[tokio::test]
+async fn answer_that_outgrows_its_card_is_only_added_to_while_it_runs() {
+    let scene = Scene::new().await;
+    let mut at = scene.started().await;
+    let text: String = (0..2_000).map(|number| format!("- entry {number} of `this` list\n  goes on\n")).collect();
+    for end in (9_000..text.len()).step_by(3_001) {
+        scene.update(&mut at, &text[..end]).await;
+    }
+    let report = scene.sim.card_report(at.message.as_ref().expect("visible").as_str()).expect("a report");
+    assert_eq!((report.refused, report.rewrites), (0, 0));
+    scene.finish(&mut at, &text).await;
+    assert!(scene.answers().iter().all(|answer| answer.state == Seen::Final));
 }
 
 #[tokio::test]
