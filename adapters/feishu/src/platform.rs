@@ -23,7 +23,7 @@ use crate::gate::Gate;
 use crate::message;
 use crate::open::{Opener, acknowledge};
 use crate::pages::PAGE_BYTES;
-use crate::{enrich, fetch};
+use crate::{enrich, fetch, route};
 
 /// A Feishu or Lark bot.
 pub struct Feishu {

@@ -1,7 +1,9 @@
 //! Answers on their way to a simulated platform, in every form, with everything going wrong that can.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use magpie_core::budget::Budget;
 use magpie_core::card::{Card, CardState, Language};
 use magpie_core::clock::UnixMillis;
 use magpie_core::event::{Action, Body, Press};
@@ -40,6 +42,18 @@ async fn a_finished_notice_takes_one_call() {
     let shown = scene.only();
     assert_eq!((shown.state, shown.markdown.as_str(), shown.buttons.len()), (Shown::Final, "帮助", 1));
     assert_eq!(scene.sim.monthly_api_calls(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_without_frames_takes_two_calls_that_count() {
+    let budget = Budget::unlimited();
+    let its = Arc::clone(&budget);
+    let scene = Scene::with(Asker::MemberInGroup, SimConfig::default(), |config| config.budget = its).await;
+    let mut at = scene.prepare(&thinking()).await;
+    scene.start(&thinking(), &mut at).await;
+    scene.finish(&done("一二三四"), &mut at).await;
+    assert_eq!((scene.only().state, scene.only().markdown.as_str()), (Shown::Final, "一二三四"));
+    assert_eq!((scene.sim.monthly_api_calls(), budget.spent().calls), (2, 2), "we count as the platform does");
 }
 
 #[tokio::test]

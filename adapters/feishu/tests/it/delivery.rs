@@ -1,16 +1,18 @@
 //! Answers on their way to a simulated Feishu: whatever goes wrong, one message with the final state is seen.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use magpie_core::budget::{Budget, BudgetSettings, CallClass};
 use magpie_core::card::CardState;
-use magpie_core::clock::UnixMillis;
+use magpie_core::clock::{Clock, UnixMillis};
 use magpie_core::event::{ChatKind, ReplyTo, Route};
 use magpie_core::ids::ChatId;
 use magpie_core::platform::{Health, Platform, SendError};
 use magpie_sim::feishu::{Call, Fault, Target, Topics};
 use magpie_sim::view::{CardState as Seen, SimulatedPlatform};
 
-use crate::scene::{Scene, card, done, streaming, thinking};
+use crate::scene::{Scene, bot_on, card, done, streaming, thinking};
 
 #[tokio::test]
 async fn card_streams_and_ends_with_buttons() {
@@ -50,6 +52,22 @@ async fn without_permission_for_entities_the_card_is_replaced_as_a_whole() {
     let asked = scene.calls("/cardkit/");
     scene.bot.prepare(&scene.to, &thinking(), &scene.key).await.expect("prepared");
     assert_eq!(scene.calls("/cardkit/"), asked);
+}
+
+#[tokio::test]
+async fn near_the_end_of_the_month_an_answer_costs_two_calls() {
+    let mut scene = Scene::new().await;
+    let app = "feishu/cli_a".to_owned();
+    let settings = BudgetSettings { bot: "helpdesk".into(), app, calls_per_second: 0, calls_per_month: 1 };
+    let clock = Arc::clone(&scene.clock) as Arc<dyn Clock>;
+    let budget = Budget::new(settings, Arc::clone(&clock));
+    budget.permit(CallClass::Other).await;
+    scene.bot = bot_on(&scene.sim, clock, Arc::clone(&budget));
+    let mut at = scene.started().await;
+    scene.finish(&mut at, "Hello world").await;
+    scene.the_answer("Hello world");
+    assert_eq!((scene.calls("/im/v1/"), scene.calls("/cardkit/")), (2, 0));
+    assert_eq!(budget.spent().calls, 4, "with the token's and the one before");
 }
 
 #[tokio::test]

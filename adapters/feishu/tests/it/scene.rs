@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use magpie_core::budget::Budget;
 use magpie_core::card::{Button, ButtonStyle, Card, CardState, Language};
 use magpie_core::clock::{Clock, UnixMillis};
 use magpie_core::event::{Action, Body, ChatKind, Message, PlatformKind, ReplyTo, Route};
@@ -127,6 +128,10 @@ impl Scene {
 }
 
 pub fn bot(sim: &FeishuSim, clock: Arc<dyn Clock>) -> Feishu {
+    bot_on(sim, clock, Budget::unlimited())
+}
+
+pub fn bot_on(sim: &FeishuSim, clock: Arc<dyn Clock>, budget: Arc<Budget>) -> Feishu {
     let theirs = sim.config();
     let mut config = FeishuConfig::new(
         BotId::from("helpdesk"),
@@ -136,6 +141,7 @@ pub fn bot(sim: &FeishuSim, clock: Arc<dyn Clock>) -> Feishu {
         theirs.verification_token.as_str().into(),
     );
     config.base_url = Some(sim.base_url());
+    config.budget = budget;
     config.retry_delay = Duration::from_millis(1);
     Feishu::new(config, client(), clock).expect("complete settings")
 }
