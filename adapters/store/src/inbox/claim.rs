@@ -20,8 +20,12 @@ pub(super) struct Wanted<'a> {
     pub lease_until: UnixMillis,
 }
 
-/// Of each scope only the oldest open event, and only while none of the scope is being worked on. Both conditions are
-/// look-ups in small partial indexes: the table may hold millions of events that have ended.
+/// How the statements write it.
+const _: () = assert!(Fence::WAITING == 2_147_483_648);
+
+/// Of each scope only the oldest open event, and only while none of the scope is being worked on; showing the place of
+/// one is no such work. Both conditions are look-ups in small partial indexes: the table may hold millions of events
+/// that have ended.
 ///
 /// The outer conditions repeat the lease: in Postgres a row that changed meanwhile (a lease just renewed) is checked
 /// against them again, and not against the inner query.
