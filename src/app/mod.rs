@@ -268,6 +268,7 @@ async fn work(
         store: ports.store,
         router: Arc::clone(&shared.router),
         links: Arc::clone(&shared.links) as Arc<dyn Links>,
+        attachments: None,
         clock: Arc::clone(&shared.clock),
     };
     let grace = Duration::from_secs(config.server.shutdown_grace_seconds);

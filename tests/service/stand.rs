@@ -23,7 +23,7 @@ use magpie_core::embedding::Embedder;
 use magpie_core::event::{Body, Event, Lifecycle, Message, PlatformKind, ReplyTo, Resource};
 use magpie_core::ids::{BotId, MessageId};
 use magpie_core::platform::{
-    AckBody, CardRef, DeliveryKey, Download, Health, Inbound, Limits, Platform, RawRequest, Received, SendError, Toast,
+    AckBody, CardRef, DeliveryKey, Download, Health, Inbound, Limits, Platform, RawRequest, Received, SendError, Target, Toast,
     WebhookError,
 };
 use magpie_core::router::{Router, RouterSettings};
@@ -114,6 +114,10 @@ impl Platform for Scripted {
 
     fn fetch<'a>(&'a self, _: &'a Message, _: &'a Resource) -> BoxFuture<'a, Result<Download, SendError>> {
         async { Err(SendError::Protocol { call: "fetch", code: "not scripted".to_owned() }) }.boxed()
+    }
+
+    fn address(&self, _: &Target) -> ReplyTo {
+        unreachable!("nothing is sent here unasked")
     }
 
     fn health(&self) -> Health {

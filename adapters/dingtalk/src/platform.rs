@@ -10,8 +10,8 @@ use magpie_core::clock::{Clock, UnixMillis};
 use magpie_core::event::{ChatKind, Message, PlatformKind, ReplyTo, Resource, Route};
 use magpie_core::ids::ChatId;
 use magpie_core::platform::{
-    AckBody, CardRef, DeliveryKey, Download, Health, Inbound, Limits, Platform, RawRequest, Received, SendError, Target,
-    Toast, WebhookError,
+    AckBody, CardRef, DeliveryKey, Download, Health, Inbound, Limits, Platform, RawRequest, Received, SendError,
+    Target, Toast, WebhookError,
 };
 use url::Url;
 

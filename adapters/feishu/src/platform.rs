@@ -9,8 +9,8 @@ use magpie_core::card::Card;
 use magpie_core::clock::{Clock, UnixMillis};
 use magpie_core::event::{ChatKind, Message, PlatformKind, ReplyTo, Resource};
 use magpie_core::platform::{
-    AckBody, CardRef, DeliveryKey, Download, Health, Inbound, Limits, Platform, RawRequest, Received, SendError, Target,
-    Toast, WebhookError,
+    AckBody, CardRef, DeliveryKey, Download, Health, Inbound, Limits, Platform, RawRequest, Received, SendError,
+    Target, Toast, WebhookError,
 };
 
 use crate::api::{Api, Call};

@@ -47,7 +47,7 @@ async fn migrations_are_listed_and_applied_once() {
     let file = SqliteFile::new();
     let database = Database::connect(&file.config()).await.expect("the file opens");
     let pending = database.pending_migrations().await.expect("it lists");
-    assert_eq!(pending, ["0001 initial", "0002 conversations and cards"]);
+    assert_eq!(pending, ["0001 initial", "0002 conversations and cards", "0003 api calls"]);
     assert_eq!(database.migrate().await.expect("they apply"), pending);
     assert!(database.migrate().await.expect("nothing to do").is_empty());
     assert!(database.pending_migrations().await.expect("it lists").is_empty());
@@ -58,7 +58,7 @@ async fn instances_that_start_together_migrate_once() {
     let Some(server) = PostgresDatabase::create("instances_that_start_together_migrate_once").await else { return };
     let one = Database::connect(&server.config()).await.expect("the address is fine");
     let other = Database::connect(&server.config()).await.expect("the address is fine");
-    assert_eq!(one.pending_migrations().await.expect("it lists").len(), 2);
+    assert_eq!(one.pending_migrations().await.expect("it lists").len(), 3);
     let unready = one.inbox().depth().await;
     assert!(matches!(unready, Err(StoreError::Unavailable { .. })), "not migrated yet: {unready:?}");
     let (first, second) = tokio::join!(one.migrate(), other.migrate());
@@ -120,7 +120,7 @@ async fn a_store_heals_when_its_database_comes_back() {
     let database = Database::connect(&server.config()).await.expect("it is opened lazily");
     assert!(matches!(database.migrate().await, Err(MigrateError::Unavailable(_))));
     server.make().await;
-    assert_eq!(database.migrate().await.expect("they apply").len(), 2);
+    assert_eq!(database.migrate().await.expect("they apply").len(), 3);
     database.store().ping().await.expect("it is there");
 }
 

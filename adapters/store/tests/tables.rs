@@ -182,7 +182,7 @@ async fn answered_again(database: &Database, clock: &dyn Clock) {
     let claims = inbox.claim(&"worker".into(), Lane::Messages, 1, LEASE).await.expect("it claims");
     let answer = answer(conversation, event, "another answer", clock.now());
     for _ in 0..2 {
-        store.record_version(claims[0].fence, &answer).await.expect("it is recorded");
+        store.record_version(claims[0].fence, answer.delivery.event, &answer).await.expect("it is recorded");
     }
 }
 

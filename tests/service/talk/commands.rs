@@ -5,7 +5,7 @@ use magpie_core::event::Action;
 use magpie_core::settings::{BotSettings, ChatSettings, LanguageChoice};
 use magpie_core::testkit::engine::Step;
 
-use super::hall::{Hall, button, commands};
+use super::hall::{Hall, commands};
 
 async fn said(hall: &Hall, user: &str, text: &str) -> String {
     let event = hall.say(user, text).await;

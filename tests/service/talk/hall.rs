@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
+use magpie_core::budget::Budget;
 use magpie_core::cancel::CancelToken;
 use magpie_core::card::{Button, Card};
 use magpie_core::clock::{Clock, SystemClock, UnixMillis};
@@ -245,7 +246,7 @@ impl Hall {
         };
         adjust(&mut settings);
         let platform: Arc<dyn Platform> = Arc::clone(&board) as Arc<dyn Platform>;
-        let bot = Arc::new(Bot { settings, platform });
+        let bot = Arc::new(Bot { settings, platform, budget: Budget::unlimited() });
         let engines: Vec<Arc<dyn Engine>> = vec![engine.clone(), other.clone()];
         let (inbox, stop) = (database.inbox(), CancelToken::new());
         let turn = Turn {

@@ -10,7 +10,7 @@ use sqlx::types::Json;
 
 use crate::column::{Arg, Id, Stamp, args, json};
 use crate::errors::Failure;
-use crate::session::{Excluding, Pools, Session, Sql};
+use crate::session::{Excluding, Pools, Session};
 
 /// `kind` is the delivery's part. The whole reference to the card is kept as JSON; its ids and number stand beside it
 /// to be looked for.
