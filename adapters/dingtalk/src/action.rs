@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use magpie_core::clock::UnixMillis;
 use magpie_core::event::{Action, Body, CardAction, Event, PlatformKind, Press};
 use magpie_core::ids::{BotId, CardId, ChatId, EventId, UserId};
@@ -18,10 +20,22 @@ const SAME_PRESS_MS: i64 = 3_000;
 /// Ends every part of a button id, so that a numeric suffix that some clients append stands apart.
 const DELIMITER: char = '.';
 
-/// The id of a button: `<action>.<event>.`, and `hint.` if the card has room for an answer to the press.
+/// What an id may hold at most, in bytes.
+pub(crate) const LONGEST_ID: usize = 4_096;
+/// Begins the part of an id that is the argument, in base64url: it may hold anything.
+const ARGUMENT: &str = "arg-";
+/// The hidden field of a form that says what the form is about, as a button's id.
+pub(crate) const FORM_PRESS: &str = "press";
+
+/// The id of a button: `<action>.<event>.`, then `hint.` if the card has room for an answer to the press, and
+/// `arg-<base64url>.` if there is an argument.
 pub(crate) fn button_id(press: &Press, room: HintRoom) -> String {
     let hint = if room == HintRoom::Free { "hint." } else { "" };
-    format!("{}.{}.{hint}", press.action.as_str(), press.event)
+    let mut id = format!("{}.{}.{hint}", press.action.as_str(), press.event);
+    if !press.argument.is_empty() {
+        id.extend([ARGUMENT, &URL_SAFE_NO_PAD.encode(&press.argument), "."]);
+    }
+    id
 }
 
 /// Whether the part of the card below the answer is free for a line to the person who presses.
@@ -36,9 +50,33 @@ fn parse_button_id(id: &str) -> Option<(Press, HintRoom)> {
     let mut parts = id.split(DELIMITER);
     let action = Action::parse(parts.next()?)?;
     let event: EventId = parts.next()?.parse().ok()?;
-    // Without the closing delimiter the id may be cut short.
-    let room = if parts.next()? == "hint" { HintRoom::Free } else { HintRoom::Taken };
-    Some((Press { action, event, argument: String::new() }, room))
+    let mut rest: Vec<&str> = parts.collect();
+    // Without the closing delimiter the id may be cut short; what stands behind it was appended.
+    rest.pop().filter(|tail| tail.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let room = if rest.first() == Some(&"hint") { HintRoom::Free } else { HintRoom::Taken };
+    let argument = match rest.last().and_then(|part| part.strip_prefix(ARGUMENT)) {
+        Some(encoded) => String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()?,
+        None => String::new(),
+    };
+    Some((Press { action, event, argument }, room))
+}
+
+/// What a submitted form holds, as texts: the value of a choice, the values of several, a switch as `true` or `false`.
+fn inputs(form: Option<&Value>) -> BTreeMap<String, String> {
+    let fields = form.and_then(Value::as_object).into_iter().flatten();
+    fields.filter_map(|(name, value)| Some((name.clone(), input(value)?))).collect()
+}
+
+fn input(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(set) => Some(set.to_string()),
+        Value::Array(values) => Some(values.iter().filter_map(input).collect::<Vec<_>>().join(",")),
+        // A choice comes with its place in the list.
+        Value::Object(choice) => choice.get("value").and_then(input),
+        Value::Null => None,
+    }
 }
 
 /// A pressed button, and whether its card has room for an answer.
@@ -70,7 +108,10 @@ pub(crate) fn read(verified: &Verified<'_>, bot: &BotId) -> Result<Pressed, Webh
     let params = private.and_then(|data| data.get("params")).or_else(|| inside.get("params")).cloned();
     let params = params.filter(Value::is_object).unwrap_or_else(|| Value::Object(Map::new()));
 
-    let meaning = ids.as_array().into_iter().flatten().filter_map(Value::as_str).find_map(parse_button_id);
+    let mut inputs = inputs(params.get("form"));
+    let form_press = inputs.remove(FORM_PRESS);
+    let named = ids.as_array().into_iter().flatten().filter_map(Value::as_str).find_map(parse_button_id);
+    let meaning = named.or_else(|| form_press.as_deref().and_then(parse_button_id));
     let press_id = press_id(card, &user, &ids, &params, verified.sent_at);
     let action = CardAction {
         operator: user,
@@ -78,7 +119,7 @@ pub(crate) fn read(verified: &Verified<'_>, bot: &BotId) -> Result<Pressed, Webh
         message: None,
         card: Some(CardId::from(card)),
         press: meaning.as_ref().map(|(press, _)| press.clone()),
-        inputs: BTreeMap::new(),
+        inputs,
         value: json!({
             "action_ids": ids,
             "form": params.get("form"),
@@ -141,8 +182,47 @@ mod tests {
     }
 
     #[test]
+    fn a_button_id_carries_any_argument() {
+        for argument in ["2", "hint", "年假怎么请？a.b/c", &"长".repeat(100)] {
+            let press = Press { argument: argument.to_owned(), ..press() };
+            for room in [HintRoom::Free, HintRoom::Taken] {
+                let id = button_id(&press, room);
+                assert!(id.len() <= LONGEST_ID && id.is_ascii(), "{id}");
+                assert_eq!(parse_button_id(&id), Some((press.clone(), room)));
+                assert_eq!(parse_button_id(&format!("{id}12")), Some((press.clone(), room)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_submitted_form_comes_back_as_texts_with_its_meaning() {
+        let reason = Press { action: Action::VoteReason, ..press() };
+        let form = json!({"reason": {"index": 2, "value": "wrong"}, "comment": "第三行不对", "stars": 3, "again": true,
+            "more": {"index": [1, 2], "value": ["a", "b"]}, "none": null, "press": button_id(&reason, HintRoom::Taken)});
+        let content = json!({"cardPrivateData": {"actionIds": ["form"], "params": {"form": form}}});
+        let body = json!({"outTrackId": "t", "userId": "u", "content": content.to_string()});
+        let pressed = read(&trusted(body.to_string().as_bytes()), &BotId::from("b")).unwrap();
+        let Body::Action(action) = pressed.event.body else { panic!("not an action") };
+        assert_eq!(action.press, Some(reason));
+        let inputs: Vec<_> = action.inputs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(
+            inputs,
+            [("again", "true"), ("comment", "第三行不对"), ("more", "a,b"), ("reason", "wrong"), ("stars", "3")]
+        );
+    }
+
+    #[test]
     fn foreign_button_ids_mean_nothing() {
-        for id in ["", "feedback_up", "vote_up.", "vote_up.7.", "vote_up.0190163d-8694-739b-aea5-966c26f8ad91", "..."] {
+        for id in [
+            "",
+            "feedback_up",
+            "vote_up.",
+            "vote_up.7.",
+            "vote_up.0190163d-8694-739b-aea5-966c26f8ad91",
+            "...",
+            "ask.0190163d-8694-739b-aea5-966c26f8ad91.arg-5bm0",
+            "ask.0190163d-8694-739b-aea5-966c26f8ad91.arg-!.",
+        ] {
             assert_eq!(parse_button_id(id), None, "{id}");
         }
     }

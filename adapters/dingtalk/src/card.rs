@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use magpie_core::card::{Button, ButtonStyle, Card, CardState, Language};
-use magpie_core::event::Press;
+use magpie_core::card::{Card, CardState, Language};
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, Error, ErrorKind};
 use serde::Serialize;
 
-use crate::action::{HintRoom, button_id};
+use crate::action::HintRoom;
+use crate::buttons::{Buttons, form_view, shorten};
 use crate::markdown;
+use crate::regions::closed;
 use crate::split::{PageLimit, page};
 
 const ANSWER: &str = "answer.json.j2";
@@ -25,7 +26,7 @@ const ANSWER_LIMIT: PageLimit = PageLimit { chars: 18_000, bytes: 72_000 };
 const VARIABLE_CHARS: usize = 19_000;
 /// Small texts share one variable; they are the beginning of a question, labels and a line of figures.
 const TITLE_CHARS: usize = 60;
-const LABEL_CHARS: usize = 40;
+const NOTICE_CHARS: usize = 500;
 const FOOTER_CHARS: usize = 300;
 
 /// Variables of a card template: text to text, as the platform insists.
@@ -68,10 +69,15 @@ struct Context<'a> {
     flow: &'static str,
     text: &'a str,
     reasoning: &'a str,
+    reasoning_note: Option<&'static str>,
     notice: Option<String>,
+    version: Option<String>,
     footer: Option<String>,
     settled: bool,
-    buttons: Vec<ButtonView>,
+    form: Option<serde_json::Value>,
+    form_title: Option<String>,
+    #[serde(flatten)]
+    buttons: Buttons,
     language: Language,
 }
 
@@ -83,21 +89,17 @@ impl<'a> Context<'a> {
             flow: flow(card.state),
             text: "",
             reasoning: &card.reasoning,
+            reasoning_note: reasoning_note(card),
             notice: None,
+            version: card.version.map(|version| format!("{}/{}", version.number, version.of)),
             footer: footer(card),
             settled: false,
-            buttons: Vec::new(),
+            form: None,
+            form_title: None,
+            buttons: Buttons::default(),
             language: card.language,
         }
     }
-}
-
-#[derive(Serialize)]
-struct ButtonView {
-    text: String,
-    color: &'static str,
-    id: String,
-    request: bool,
 }
 
 impl Templates {
@@ -128,7 +130,7 @@ impl Templates {
         let mut limit = ANSWER_LIMIT;
         loop {
             let part = page(&card.text, 0, limit);
-            let text = markdown::closed(&markdown::for_card(&part.text));
+            let text = markdown::for_card(&part.text);
             // Escapes and line breaks make a text longer; some texts much longer.
             if text.chars().count() > VARIABLE_CHARS && limit.chars > 1 {
                 limit = limit.halved();
@@ -144,7 +146,7 @@ impl Templates {
         let template = self.environment.get_template(MESSAGE)?;
         let text = template.render(Value::from(Serde(Context {
             title: card.title.clone(),
-            text: &markdown::closed(&card.text),
+            text: &closed(&card.text),
             notice: card.notice.clone(),
             ..Context::of(card)
         })))?;
@@ -152,15 +154,16 @@ impl Templates {
     }
 
     fn variables(&self, card: &Card, text: &str, presses: Presses, making: Making) -> Result<Variables, Error> {
-        let buttons: Vec<ButtonView> = match presses {
-            Presses::ComeBack => card.buttons.iter().map(|button| button_view(button, making)).collect(),
-            Presses::AreLost => Vec::new(),
-        };
+        let room = if making == Making::AtOnce { HintRoom::Taken } else { HintRoom::Free };
+        let reachable = presses == Presses::ComeBack;
+        let form = card.form.as_ref().filter(|_| reachable);
         let rendered = self.environment.get_template(ANSWER)?.render(Value::from(Serde(Context {
             text,
-            notice: card.notice.as_deref().map(markdown::for_card),
+            notice: card.notice.as_deref().map(|notice| markdown::for_card(&shorten(notice, NOTICE_CHARS))),
             settled: making == Making::AtOnce,
-            buttons,
+            form: form.map(form_view),
+            form_title: form.map(|form| markdown::escaped(&shorten(&form.title, TITLE_CHARS))),
+            buttons: if reachable { Buttons::of(card, room) } else { Buttons::default() },
             ..Context::of(card)
         })))?;
         serde_json::from_str(&rendered).map_err(|error| {
@@ -180,31 +183,17 @@ fn flow(state: CardState) -> &'static str {
     }
 }
 
-fn button_view(button: &Button, making: Making) -> ButtonView {
-    let room = if making == Making::AtOnce { HintRoom::Taken } else { HintRoom::Free };
-    ButtonView {
-        text: shorten(&button.label, LABEL_CHARS),
-        color: match button.style {
-            ButtonStyle::Default => "gray",
-            ButtonStyle::Primary => "blue",
-            ButtonStyle::Danger => "red",
-        },
-        id: button_id(&Press { action: button.action, event: button.event, argument: button.argument.clone() }, room),
-        request: true,
-    }
+/// Cards have no place where reasoning could be folded away, so it is only said that there was some.
+fn reasoning_note(card: &Card) -> Option<&'static str> {
+    let is_hidden = card.state.is_final() && !card.reasoning.trim().is_empty();
+    is_hidden.then_some(match card.language {
+        Language::Zh => "思考过程未显示",
+        Language::En => "Reasoning not shown",
+    })
 }
 
 fn footer(card: &Card) -> Option<String> {
     card.footer.as_ref().map(|footer| shorten(&footer.line, FOOTER_CHARS)).filter(|line| !line.is_empty())
-}
-
-fn shorten(text: &str, max_chars: usize) -> String {
-    let line = text.replace(['\r', '\n'], " ");
-    let mut short: String = line.chars().take(max_chars).collect();
-    if line.chars().count() > max_chars {
-        short.push('…');
-    }
-    short
 }
 
 /// JSON of a value as a plain text, to be escaped once more where it is put in.

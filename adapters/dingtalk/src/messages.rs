@@ -19,6 +19,8 @@ use crate::split::{PageLimit, page};
 /// Longer Markdown was seen to render incompletely. The platform's own limits (20 000 bytes by webhook, 15 000 by API)
 /// are kept by far; a page that escapes blew up is halved when it is refused.
 const PAGE: PageLimit = PageLimit { chars: 3_500, bytes: 11_000 };
+/// A page that the dialect blew up beyond this is not even tried.
+const MESSAGE_BYTES: usize = 14_000;
 const SMALLEST_PAGE_CHARS: usize = 100;
 const TITLE_CHARS: usize = 40;
 
@@ -47,12 +49,17 @@ impl Delivery<'_> {
         self.send_pages(&text, Part::Rest).await
     }
 
-    async fn send_pages(&mut self, text: &str, part: Part) -> Result<(), SendError> {
+    async fn send_pages(&mut self, source: &str, part: Part) -> Result<(), SendError> {
         let Some(mut state) = self.messages(part) else { return Ok(()) };
         let mut limit = PAGE;
-        while !state.done && state.sent_bytes < text.len() {
-            let next = page(text, state.sent_bytes, limit);
-            match self.send(next.text.trim(), &mut state).await {
+        while !state.done && state.sent_bytes < source.len() {
+            let next = page(source, state.sent_bytes, limit);
+            let text = markdown::for_message(&next.text);
+            if text.len() > MESSAGE_BYTES && limit.chars > SMALLEST_PAGE_CHARS {
+                limit = limit.halved();
+                continue;
+            }
+            match self.send(next.text.trim(), &text, &mut state).await {
                 Ok(id) => {
                     state.sent_bytes = next.end;
                     if let Some(id) = id {
@@ -79,15 +86,14 @@ impl Delivery<'_> {
     }
 
     /// One message, by the way that works. Gives its id where the platform tells one.
-    async fn send(&self, source: &str, state: &mut MessagesForm) -> Result<Option<String>, Failure> {
-        if source.is_empty() {
+    async fn send(&self, source: &str, text: &str, state: &mut MessagesForm) -> Result<Option<String>, Failure> {
+        if text.is_empty() {
             return Ok(None);
         }
         let title = markdown::first_words(source, TITLE_CHARS);
         let title = if title.is_empty() { self.card.title.clone() } else { title };
-        let text = markdown::for_message(source);
         if let Some(webhook) = self.webhook(state) {
-            match self.courier.api.post_to_session(webhook, &webhook_markdown(&title, &text)).await {
+            match self.courier.api.post_to_session(webhook, &webhook_markdown(&title, text)).await {
                 Ok(_) => return Ok(None),
                 Err(failure) => match failure.class {
                     // The page itself has to change.
@@ -101,7 +107,7 @@ impl Delivery<'_> {
                 },
             }
         }
-        self.send_by_api(&title, &text).await
+        self.send_by_api(&title, text).await
     }
 
     async fn send_by_api(&self, title: &str, text: &str) -> Result<Option<String>, Failure> {

@@ -1,6 +1,7 @@
-//! Cuts long Markdown into pages: on line ends where possible, with code blocks closed and opened again.
+//! Cuts long Markdown into pages: on line ends where possible, with code blocks closed and opened again and the header
+//! of a table repeated. Nothing is lost: pages without those additions, put together, are the text.
 
-use crate::fence::Fences;
+use crate::regions::{Region, around};
 
 /// How long a page may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,14 @@ pub(crate) struct PageLimit {
 impl PageLimit {
     pub fn halved(self) -> Self {
         Self { chars: self.chars / 2, bytes: self.bytes / 2 }
+    }
+
+    /// Room left beside `text`, but never less than half.
+    fn beside(self, text: &str) -> Self {
+        Self {
+            chars: self.chars.saturating_sub(text.chars().count()).max(self.chars / 2),
+            bytes: self.bytes.saturating_sub(text.len()).max(self.bytes / 2),
+        }
     }
 }
 
@@ -26,24 +35,31 @@ pub(crate) struct Page {
 /// The page of `source` that begins at byte `from`. An offset that is no character boundary counts as the next one.
 pub(crate) fn page(source: &str, from: usize, limit: PageLimit) -> Page {
     let from = (from..source.len()).find(|at| source.is_char_boundary(*at)).unwrap_or(source.len());
-    let end = from + cut(&source[from..], limit);
-    let part = &source[from..end];
-    let mut text = String::with_capacity(part.len() + 16);
-    let opened_before = Fences::after(&source[..from]).open.filter(|_| from > 0);
-    if let Some(open) = opened_before {
-        text.push_str(&open.opening());
-        text.push('\n');
-    }
-    text.push_str(part);
-    if end < source.len()
-        && let Some(open) = Fences::after(&source[..end]).open
-    {
+    let begun = if from > 0 && from < source.len() { around(source, from) } else { None };
+    let again = begun.as_ref().map_or("", Region::again);
+    let end = from + cut(&source[from..], limit.beside(again));
+    let (end, open) = mended(source, from, end);
+    let mut text = format!("{again}{}", &source[from..end]);
+    if let Some(closing) = open.as_ref().map(Region::closing).filter(|closing| !closing.is_empty()) {
         if !text.ends_with('\n') {
             text.push('\n');
         }
-        text.push_str(&open.closing());
+        text.push_str(closing);
     }
     Page { text, end }
+}
+
+/// The cut moved out of marks that it would break, and the region that it goes through nevertheless.
+fn mended(source: &str, from: usize, end: usize) -> (usize, Option<Region>) {
+    if end >= source.len() {
+        return (end, None);
+    }
+    let Some(region) = around(source, end) else { return (end, None) };
+    let better = region.better_cut(end);
+    if better == end || better <= from {
+        return (end, Some(region));
+    }
+    (better, around(source, better))
 }
 
 /// How many bytes of `text` fit: up to the last line end in the second half, else the last blank, else anywhere.
