@@ -35,6 +35,10 @@ pub(crate) enum Call {
     SendToGroup,
     SendToPerson,
     SessionWebhook,
+    /// The address of a received file.
+    DownloadFile,
+    /// The file itself, from the storage that the address names.
+    Storage,
 }
 
 impl Call {
@@ -49,6 +53,8 @@ impl Call {
             Self::SendToGroup => "send_to_group",
             Self::SendToPerson => "send_to_person",
             Self::SessionWebhook => "session_webhook",
+            Self::DownloadFile => "download_file",
+            Self::Storage => "storage",
         }
     }
 
@@ -78,7 +84,8 @@ impl Call {
             Self::StreamCard => "/v1.0/card/streaming",
             Self::SendToGroup => "/v1.0/robot/groupMessages/send",
             Self::SendToPerson => "/v1.0/robot/oToMessages/batchSend",
-            Self::SessionWebhook => "",
+            Self::DownloadFile => "/v1.0/robot/messageFiles/download",
+            Self::SessionWebhook | Self::Storage => "",
         }
     }
 }
@@ -157,6 +164,24 @@ impl Api {
             }
         }
         self.send(call, address, None, body).await
+    }
+
+    /// Gets a file from storage: without our token, and without a content type, which its signature leaves out. Only
+    /// the head is waited for here.
+    pub async fn get_file(&self, address: Url) -> Result<reqwest::Response, Failure> {
+        let name = Call::Storage.name();
+        let sent = tokio::time::timeout(self.timing.call_timeout, self.http.get(address).send()).await;
+        let response = sent
+            .map_err(|_| Failure::new(name, Class::Temporary, "timeout"))?
+            .map_err(|error| Failure::transport(name, error))?;
+        let status = response.status();
+        let class = match status.as_u16() {
+            200 => return Ok(response),
+            429 | 500.. => Class::Temporary,
+            // Expired, or a redirect, which is not followed.
+            _ => Class::Gone,
+        };
+        Err(Failure::new(name, class, &format!("http_{}", status.as_u16())))
     }
 
     /// Gets a token, so that wrong credentials show at start.

@@ -1,5 +1,5 @@
 //! Bodies of the calls that send. Sources: open.dingtalk.com "创建并投放卡片", "更新卡片", "AI 卡片流式更新",
-//! "机器人发送群聊消息", "批量发送人与机器人会话中机器人消息", "注册卡片回调地址", August 2026.
+//! "机器人发送群聊消息", "批量发送人与机器人会话中机器人消息", "注册卡片回调地址", "下载机器人接收消息的文件内容", August 2026.
 
 use magpie_core::card::Language;
 use magpie_core::event::{ChatKind, ReplyTo};
@@ -134,4 +134,9 @@ pub(crate) fn robot_markdown(robot_code: &str, target: &Target, title: &str, tex
 /// Registers the address of card callbacks, over an earlier one.
 pub(crate) fn register_callback(route: &str, address: &str, secret: &str) -> Value {
     json!({"callbackRouteKey": route, "callbackUrl": address, "apiSecret": secret, "forceUpdate": true})
+}
+
+/// Exchanges the code of a received file for an address.
+pub(crate) fn download_file(robot_code: &str, download_code: &str) -> Value {
+    json!({"downloadCode": download_code, "robotCode": robot_code})
 }

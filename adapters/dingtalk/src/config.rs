@@ -52,6 +52,8 @@ pub struct DingTalkConfig {
 pub struct Timing {
     /// Least pause between two calls for one card. Closer ones race with the client's loading.
     pub frame_gap: Duration,
+    /// The same for whole updates of a card that runs once more: they cost the client more than frames.
+    pub update_gap: Duration,
     /// Pause before the first repeat of a failed call; doubled for the next.
     pub retry_pause: Duration,
     /// How long no card is tried after the platform refused cards to this bot.
@@ -64,6 +66,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             frame_gap: Duration::from_millis(500),
+            update_gap: Duration::from_secs(2),
             retry_pause: Duration::from_secs(1),
             cards_off: Duration::from_secs(5 * 60),
             call_timeout: Duration::from_secs(10),

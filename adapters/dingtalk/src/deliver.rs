@@ -2,7 +2,7 @@
 //!
 //! Forms in order: a card by the bot's own template, a card by the public template, Markdown messages. A card goes
 //! through the stages of [`Stage`]: created waiting, switched to typing with the first text, streamed frame by frame,
-//! closed by a last frame, settled with buttons. Every step can be repeated: a card that exists already counts as
+//! closed by a last frame, settled with buttons (and perhaps reopened, see [`crate::revise`]). Every step can be repeated: a card that exists already counts as
 //! created, frames carry the full text, updates name their values. What a crash can do: the saved stage lags behind,
 //! and the step after it is made again, which shows nothing new. Only messages have no such id (see
 //! [`crate::messages`]).
@@ -69,7 +69,7 @@ impl<'a> Delivery<'a> {
         }
         match &self.form {
             Form::Card(form) if form.stage == Stage::Prepared => self.start().await,
-            Form::Card(form) if form.stage <= Stage::Writing => {
+            Form::Card(form) if form.stage <= Stage::Writing || form.stage == Stage::Reopened => {
                 let form = form.clone();
                 match self.show(&form).await {
                     Ok(()) => Ok(()),
@@ -91,7 +91,7 @@ impl<'a> Delivery<'a> {
                     Err(failure) => self.fall_back(failure)?,
                 },
                 Stage::Waiting | Stage::Writing if self.wants_last_frame()? => self.close().await?,
-                Stage::Waiting | Stage::Writing | Stage::Closed => self.settle().await?,
+                Stage::Waiting | Stage::Writing | Stage::Closed | Stage::Reopened => self.settle().await?,
                 Stage::Finished => return self.send_rest().await,
             }
         }
@@ -166,10 +166,12 @@ impl<'a> Delivery<'a> {
         let face = self.face(Making::Streamed)?;
         let has_text = !self.card.text.trim().is_empty();
         let news = has_text || (self.card.notice.is_some() && self.card.notice != form.shown_notice);
-        if !news || form.live == Live::Nothing {
+        let reopened = form.stage == Stage::Reopened;
+        if !news || (form.live == Live::Nothing && !reopened) {
             return Ok(());
         }
-        self.keep_gap().await;
+        let least = if reopened { self.courier.timing.update_gap } else { self.courier.timing.frame_gap };
+        self.courier.gaps.keep(&self.out_track_id(), least).await;
         let content = face.variables.get(STREAM_KEY).map_or("", String::as_str);
         if has_text && form.stage == Stage::Writing && form.live == Live::Frames && !content.is_empty() {
             let guid = self.next_guid();
@@ -184,7 +186,7 @@ impl<'a> Delivery<'a> {
         {
             form.shown_notice.clone_from(&self.card.notice);
         }
-        self.note(if has_text { Stage::Writing } else { form.stage });
+        self.note(if has_text && !reopened { Stage::Writing } else { form.stage });
         Ok(())
     }
 
@@ -290,7 +292,7 @@ impl<'a> Delivery<'a> {
         self.save();
     }
 
-    fn note(&mut self, stage: Stage) {
+    pub fn note(&mut self, stage: Stage) {
         if let Form::Card(form) = &mut self.form {
             form.stage = stage;
         }
@@ -319,18 +321,18 @@ impl<'a> Delivery<'a> {
         self.save();
     }
 
-    fn face(&self, making: Making) -> Result<Face, Failure> {
+    pub fn face(&self, making: Making) -> Result<Face, Failure> {
         self.courier.templates.face(self.card, self.courier.presses(), making).map_err(|error| {
             tracing::error!(platform = "dingtalk", %error, "the card template failed");
             Failure::new("render_card", Class::BadRequest, "template")
         })
     }
 
-    async fn keep_gap(&self) {
-        self.courier.gaps.keep(&self.out_track_id()).await;
+    pub async fn keep_gap(&self) {
+        self.courier.gaps.keep(&self.out_track_id(), self.courier.timing.frame_gap).await;
     }
 
-    fn out_track_id(&self) -> String {
+    pub fn out_track_id(&self) -> String {
         self.at.card.as_ref().map_or_else(String::new, |id| id.0.clone())
     }
 

@@ -73,6 +73,8 @@ pub(crate) enum Stage {
     Closed,
     /// Final, with buttons.
     Finished,
+    /// Running once more; updated whole from here on.
+    Reopened,
 }
 
 /// Markdown messages on their way.

@@ -9,24 +9,22 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+/// Longer gaps than this are not kept for anybody.
+const LONGEST: Duration = Duration::from_secs(10);
 /// From this many cards on, those that ended without a word are forgotten.
 const PRUNE_FROM: usize = 256;
 
+#[derive(Default)]
 pub(crate) struct Gaps {
-    least: Duration,
     last_calls: Mutex<HashMap<String, Instant>>,
 }
 
 impl Gaps {
-    pub fn new(least: Duration) -> Self {
-        Self { least, last_calls: Mutex::default() }
-    }
-
-    /// Returns when the next call for the card may be made.
-    pub async fn keep(&self, out_track_id: &str) {
+    /// Returns when the next call for the card may be made: `least` after the last one.
+    pub async fn keep(&self, out_track_id: &str, least: Duration) {
         let last = self.lock().get(out_track_id).copied();
         if let Some(last) = last {
-            tokio::time::sleep_until(last + self.least).await;
+            tokio::time::sleep_until(last + least.min(LONGEST)).await;
         }
     }
 
@@ -35,7 +33,7 @@ impl Gaps {
         let now = Instant::now();
         let mut last_calls = self.lock();
         if last_calls.len() >= PRUNE_FROM {
-            last_calls.retain(|_, last| now.saturating_duration_since(*last) < self.least);
+            last_calls.retain(|_, last| now.saturating_duration_since(*last) < LONGEST);
         }
         last_calls.insert(out_track_id.to_owned(), now);
     }
@@ -54,15 +52,17 @@ impl Gaps {
 mod tests {
     use super::*;
 
+    const HALF: Duration = Duration::from_millis(500);
+
     #[tokio::test(start_paused = true)]
     async fn calls_for_one_card_keep_their_distance_and_others_do_not_wait() {
-        let gaps = Gaps::new(Duration::from_millis(500));
+        let gaps = Gaps::default();
         let begin = Instant::now();
-        gaps.keep("a").await;
+        gaps.keep("a", HALF).await;
         gaps.note("a");
-        gaps.keep("b").await;
+        gaps.keep("b", HALF).await;
         assert_eq!(begin.elapsed(), Duration::ZERO);
-        gaps.keep("a").await;
+        gaps.keep("a", HALF).await;
         assert_eq!(begin.elapsed(), Duration::from_millis(500));
         gaps.forget("a");
         assert!(gaps.lock().is_empty());
@@ -70,11 +70,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn cards_that_ended_without_a_word_are_forgotten() {
-        let gaps = Gaps::new(Duration::from_millis(500));
+        let gaps = Gaps::default();
         for number in 0..PRUNE_FROM {
             gaps.note(&number.to_string());
         }
-        tokio::time::advance(Duration::from_secs(1)).await;
+        tokio::time::advance(LONGEST).await;
         gaps.note("new");
         assert_eq!(gaps.lock().len(), 1);
     }

@@ -23,6 +23,7 @@ use crate::courier::Courier;
 use crate::deliver::Delivery;
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::envelope::Envelope;
+use crate::fetch;
 use crate::gap::Gaps;
 use crate::gate::Gate;
 use crate::open::Intake;
@@ -112,7 +113,7 @@ fn courier(
         own_template: present(config.card_template_id.as_deref()),
         callback_route,
         gate: Gate::default(),
-        gaps: Gaps::new(config.timing.frame_gap),
+        gaps: Gaps::default(),
         timing: config.timing,
     })
 }
@@ -243,32 +244,29 @@ impl Platform for DingTalk {
 
     fn revise<'a>(
         &'a self,
-        _to: &'a ReplyTo,
-        _card: &'a Card,
-        _at: &'a mut CardRef,
+        to: &'a ReplyTo,
+        card: &'a Card,
+        at: &'a mut CardRef,
     ) -> BoxFuture<'a, Result<(), SendError>> {
-        Box::pin(async { Err(SendError::Unchangeable { call: "revise" }) })
+        async { Delivery::new(&self.courier, to, card, at).revise().await }.boxed()
     }
 
     fn reopen<'a>(
         &'a self,
-        _to: &'a ReplyTo,
-        _card: &'a Card,
-        _at: &'a mut CardRef,
+        to: &'a ReplyTo,
+        card: &'a Card,
+        at: &'a mut CardRef,
     ) -> BoxFuture<'a, Result<(), SendError>> {
-        Box::pin(async { Err(SendError::Unchangeable { call: "reopen" }) })
+        async { Delivery::new(&self.courier, to, card, at).reopen().await }.boxed()
     }
 
+    /// Nothing more can be had: a quote's text comes with the message or not at all, forwarded messages come whole.
     fn enrich<'a>(&'a self, _message: &'a mut Message) -> BoxFuture<'a, Result<(), SendError>> {
-        Box::pin(async { Ok(()) })
+        ready(Ok(())).boxed()
     }
 
-    fn fetch<'a>(
-        &'a self,
-        _message: &'a Message,
-        _resource: &'a Resource,
-    ) -> BoxFuture<'a, Result<Download, SendError>> {
-        Box::pin(async { Err(SendError::Unchangeable { call: "fetch" }) })
+    fn fetch<'a>(&'a self, message: &'a Message, resource: &'a Resource) -> BoxFuture<'a, Result<Download, SendError>> {
+        async { Ok(fetch::begin(&self.courier, message, resource).await?) }.boxed()
     }
 
     fn address(&self, target: &Target) -> ReplyTo {

@@ -5,7 +5,7 @@ use magpie_core::ids::MessageId;
 use serde_json::Value;
 
 use crate::content;
-use crate::fields::Fields;
+use crate::fields::{Fields, object_or_json_text};
 
 /// Finds what `message` (the whole robot message) quotes.
 ///
@@ -18,19 +18,23 @@ pub(crate) fn read(message: Fields<'_>) -> Option<Quote> {
         .filter_map(|key| message.object(key))
         .find(|part| part.is_true("isReplyMsg") || part.get("repliedMsg").is_some());
     if let Some(part) = replied {
-        return Some(modern(message, part.object("repliedMsg")));
+        // Like other objects of these messages it may come as JSON text.
+        let quoted = part.get("repliedMsg").and_then(object_or_json_text);
+        return Some(modern(message, quoted.as_deref().map(Fields::exact)));
     }
     legacy(message)
 }
 
 fn modern(message: Fields<'_>, replied: Option<Fields<'_>>) -> Quote {
     let original = message.text("originalMsgId");
+    let key = message.text("originalProcessQueryKey");
     let Some(replied) = replied else {
-        return Quote { message_id: original.map(MessageId::from), text: None, from_bot: false };
+        // Only what a robot sent has such a key.
+        return Quote { message_id: key.or(original).map(MessageId::from), text: None, from_bot: key.is_some() };
     };
     let bot = message.text("chatbotUserId");
     let from_bot = bot.is_some() && replied.text("senderId") == bot;
-    let own_key = message.text("originalProcessQueryKey").filter(|_| from_bot);
+    let own_key = key.filter(|_| from_bot);
     let id = own_key.or_else(|| replied.text("msgId")).or(original);
     let text = content::read(replied.text("msgType").unwrap_or_default(), replied.get("content")).text;
     Quote { message_id: id.map(MessageId::from), text: Some(text).filter(|text| !text.is_empty()), from_bot }
@@ -55,6 +59,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_quote_without_its_message_names_the_robots_by_key() {
+        let message = json!({"text": {"content": "?", "isReplyMsg": true}, "originalMsgId": "m1", "originalProcessQueryKey": "k1"});
+        let quote = read(Fields::exact(message.as_object().unwrap())).unwrap();
+        assert_eq!((quote.message_id, quote.text, quote.from_bot), (Some("k1".into()), None, true));
+    }
+
+    #[test]
+    fn a_quoted_message_may_come_as_json_text() {
+        let replied = json!({"msgType": "text", "msgId": "m1", "content": {"text": "旧"}}).to_string();
+        let message = json!({"text": {"content": "?", "repliedMsg": replied}});
+        let quote = read(Fields::exact(message.as_object().unwrap())).unwrap();
+        assert_eq!((quote.message_id, quote.text.as_deref()), (Some("m1".into()), Some("旧")));
+    }
 
     #[test]
     fn older_shapes_of_quotes_are_read() {

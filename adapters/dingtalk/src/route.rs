@@ -74,6 +74,31 @@ impl WebhookHosts {
         }
     }
 
+    /// Whether a file may be fetched from there: https and no address of an inner network, or a listed host. The
+    /// platform's storage has many names, so here the host need not be known.
+    pub fn may_serve_files(&self, url: &Url) -> bool {
+        if !url.username().is_empty() || url.password().is_some() {
+            return false;
+        }
+        if self.is_listed(url) {
+            return url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url));
+        }
+        let public = match url.host() {
+            Some(Host::Ipv4(address)) => is_public(IpAddr::V4(address)),
+            Some(Host::Ipv6(address)) => is_public(IpAddr::V6(address)),
+            Some(Host::Domain(name)) => is_public_name(name),
+            None => false,
+        };
+        url.scheme() == "https" && public
+    }
+
+    /// Named by the operator, whatever it resolves to.
+    pub fn is_listed(&self, url: &Url) -> bool {
+        let Some(host) = url.host_str() else { return false };
+        self.legacy.as_deref() == Some(host)
+            || self.extra.iter().any(|extra| extra == host.trim_matches(['[', ']']) || extra == host)
+    }
+
     /// https, no user-info, a known host. Loopback hosts that the operator listed may speak http.
     pub fn believes(&self, address: &str) -> bool {
         let Ok(url) = Url::parse(address) else { return false };
@@ -81,13 +106,39 @@ impl WebhookHosts {
             return false;
         }
         let Some(host) = url.host_str() else { return false };
-        let listed = self.extra.iter().any(|extra| extra == host.trim_matches(['[', ']']) || extra == host);
         match url.scheme() {
             "https" if OFFICIAL_HOSTS.contains(&host) => url.port().is_none(),
-            "https" => listed || self.legacy.as_deref() == Some(host),
-            "http" => listed && is_loopback(&url),
+            "https" => self.is_listed(&url),
+            "http" => self.is_listed(&url) && is_loopback(&url),
             _ => false,
         }
+    }
+}
+
+/// Names that only an inner network knows.
+fn is_public_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    let inner = [".localhost", ".local", ".internal", ".lan", ".home.arpa"];
+    name.contains('.') && !inner.iter().any(|suffix| name.ends_with(suffix))
+}
+
+/// Not of this machine, of a private network, or of a link or a provider's inside (which serve credentials).
+pub(crate) fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            let shared = a == 100 && (64..128).contains(&b);
+            let reserved = a == 0 || a >= 240 || (a == 192 && b == 0) || (a == 198 && (18..20).contains(&b));
+            !(v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_multicast() || shared || reserved)
+        }
+        IpAddr::V6(v6) => match v6.to_ipv4() {
+            Some(v4) => is_public(IpAddr::V4(v4)),
+            // Global unicast, without what embeds an address of the older kind.
+            None => {
+                let [first, second, ..] = v6.segments();
+                first & 0xe000 == 0x2000 && first != 0x2002 && !(first == 0x2001 && second == 0)
+            }
+        },
     }
 }
 
@@ -138,6 +189,37 @@ mod tests {
         assert!(hosts.believes("http://[::1]:80/x"));
         assert!(!hosts.believes("http://10.0.0.1/x"));
         assert!(!hosts.believes("http://127.0.0.2/x"));
+    }
+
+    #[test]
+    fn files_come_from_the_outside_only() {
+        let hosts = hosts(&["127.0.0.1", "storage.corp.example"]);
+        let may = |address: &str| hosts.may_serve_files(&Url::parse(address).unwrap());
+        assert!(may("https://zjk-dualstack.oss-cn-hangzhou.aliyuncs.com/a?Signature=b"));
+        assert!(may("https://8.8.8.8/a") && may("https://[2606:4700::1111]/a"));
+        assert!(may("http://127.0.0.1:4711/a") && may("https://storage.corp.example/a"));
+        for inner in [
+            "http://oss.aliyuncs.com/a",
+            "http://storage.corp.example/a",
+            "https://user:pw@oss.aliyuncs.com/a",
+            "https://127.0.0.2/a",
+            "https://2130706434/a",
+            "https://10.1.2.3/a",
+            "https://100.100.100.200/latest/meta-data",
+            "https://169.254.169.254/latest/meta-data",
+            "https://192.168.0.1/a",
+            "https://[::1]/a",
+            "https://[::ffff:10.0.0.1]/a",
+            "https://[fd00::1]/a",
+            "https://[2002:a00:1::]/a",
+            "https://localhost/a",
+            "https://db/a",
+            "https://metadata.internal/a",
+            "ftp://oss.aliyuncs.com/a",
+            "file:///etc/passwd",
+        ] {
+            assert!(!may(inner), "{inner}");
+        }
     }
 
     #[test]

@@ -5,5 +5,7 @@ mod bot;
 mod card_callbacks;
 mod config;
 mod delivery;
+mod fetch;
 mod messages;
+mod revise;
 mod sim;

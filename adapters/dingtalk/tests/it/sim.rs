@@ -31,6 +31,7 @@ pub struct Scene {
     pub bot: DingTalk,
     pub to: ReplyTo,
     config: DingTalkConfig,
+    secret: String,
 }
 
 /// Who asks, and where.
@@ -53,17 +54,34 @@ impl Scene {
         config.base_url = Some(sim.base_url());
         config.webhook_hosts = vec!["127.0.0.1".to_owned()];
         config.public_webhook_url = Some("http://127.0.0.1:9/webhook/it".to_owned());
-        config.timing =
-            Timing { frame_gap: Duration::ZERO, retry_pause: Duration::from_millis(1), ..Timing::default() };
+        config.timing = Timing {
+            frame_gap: Duration::ZERO,
+            update_gap: Duration::ZERO,
+            retry_pause: Duration::from_millis(1),
+            ..Timing::default()
+        };
         adjust(&mut config);
         let bot = bot(&sim, config.clone());
         let to = ask(&sim, &bot, &client_secret, asker).await;
-        Self { sim, bot, to, config }
+        Self { sim, bot, to, config, secret: client_secret }
     }
 
     /// The same bot after its process died and came back.
     pub fn restart(&mut self) {
         self.bot = bot(&self.sim, self.config.clone());
+    }
+
+    /// Says something to the bot; what the bot makes of it.
+    pub async fn hear(&self, said: Said) -> Message {
+        hear(&self.sim, &self.bot, &self.secret, said).await
+    }
+
+    pub async fn revise(&self, card: &Card, at: &mut CardRef) {
+        self.bot.revise(&self.to, card, at).await.unwrap();
+    }
+
+    pub async fn reopen(&self, card: &Card, at: &mut CardRef) {
+        self.bot.reopen(&self.to, card, at).await.unwrap();
     }
 
     pub async fn prepare(&self, card: &Card) -> CardRef {
@@ -133,7 +151,12 @@ async fn ask(sim: &DingTalkSim, bot: &DingTalk, secret: &str, asker: Asker) -> R
         Asker::OutsiderInGroup => ("cidtestgroup==".to_owned(), "outside1iEiE"),
         Asker::OutsiderAlone => (sim.direct_chat("outside1iEiE"), "outside1iEiE"),
     };
-    let pushed = sim.post(Said { mention_bot: true, ..Said::text(&chat, person, "你好") }).await;
+    let said = Said { mention_bot: true, ..Said::text(&chat, person, "你好") };
+    hear(sim, bot, secret, said).await.reply_to
+}
+
+async fn hear(sim: &DingTalkSim, bot: &DingTalk, secret: &str, said: Said) -> Message {
+    let pushed = sim.post(said).await;
     let body = sim.pushed_body(&pushed.id).expect("the message would be pushed");
     let now = UnixMillis(sim.clock().now_ms());
     let time = now.0.to_string();
@@ -142,15 +165,11 @@ async fn ask(sim: &DingTalkSim, bot: &DingTalk, secret: &str, asker: Asker) -> R
     let raw = RawRequest { headers, body: body.into(), ..RawRequest::default() };
     match bot.open(&raw, now).unwrap() {
         Inbound::Event(received) => match received.event.body {
-            Body::Message(message) => reply_to(*message),
+            Body::Message(message) => *message,
             other => panic!("{other:?}"),
         },
         Inbound::Challenge(_) => panic!("a message is no challenge"),
     }
-}
-
-fn reply_to(message: Message) -> ReplyTo {
-    message.reply_to
 }
 
 pub fn key() -> DeliveryKey {
