@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use magpie_core::card::{Card, CardState, Language};
+use magpie_core::card::{Card, CardState, Form, Language, Reason};
+use magpie_core::ids::EventId;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, Error, ErrorKind};
 use serde::Serialize;
@@ -120,7 +121,9 @@ impl Templates {
         }
         let templates = Self { environment };
         let sample = sample();
-        templates.face(&sample, Presses::ComeBack, Making::Streamed).map_err(|error| (ANSWER, error.into()))?;
+        for card in [&sample, &Card { form: Some(sample_form()), ..sample.clone() }] {
+            templates.face(card, Presses::ComeBack, Making::Streamed).map_err(|error| (ANSWER, error.into()))?;
+        }
         templates.message(&sample).map_err(|error| (MESSAGE, error.into()))?;
         Ok(templates)
     }
@@ -211,6 +214,18 @@ fn sample() -> Card {
         notice: Some("notice".to_owned()),
         language: Language::Zh,
         ..Card::default()
+    }
+}
+
+fn sample_form() -> Form {
+    let text = || "\"text\"".to_owned();
+    Form {
+        event: EventId(uuid::Uuid::nil()),
+        title: text(),
+        reasons: vec![Reason { name: text(), label: text() }],
+        comment: text(),
+        submit: text(),
+        close: text(),
     }
 }
 

@@ -1,5 +1,5 @@
 use insta::{assert_json_snapshot, assert_snapshot, with_settings};
-use magpie_core::card::{Button, ButtonStyle, Footer, Form, Reason, Version};
+use magpie_core::card::{Button, ButtonStyle, Footer, Version};
 use magpie_core::engine::EngineKind;
 use magpie_core::event::Action;
 use proptest::prelude::*;

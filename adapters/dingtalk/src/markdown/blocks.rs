@@ -130,7 +130,7 @@ impl Writer<'_> {
             TagEnd::TableHead => {}
             TagEnd::TableRow => self.end_row(range),
             TagEnd::Table => self.end_table(),
-            TagEnd::CodeBlock => self.end_code(),
+            TagEnd::CodeBlock => self.end_code(range),
             TagEnd::Heading(level) if self.is_underlined(level, range) => {
                 let line = self.source[range.clone()].trim_end().rsplit(['\n', '>', ' ']).next().unwrap_or_default();
                 if line.len() < SHORTEST_RULE {
@@ -227,8 +227,15 @@ impl Writer<'_> {
         self.last = Some(Block::Table);
     }
 
-    fn end_code(&mut self) {
-        let Some((info, code)) = self.code.take() else { return };
+    fn end_code(&mut self, range: &Range<usize>) {
+        let Some((info, mut code)) = self.code.take() else { return };
+        // A closing line that has just begun would be shown as code for a moment.
+        let begun = code.len() - code.trim_end_matches('`').len();
+        let before = &code[..code.len() - begun];
+        let own_line = before.is_empty() || before.ends_with('\n');
+        if range.end == self.source.len() && own_line && (1..3).contains(&begun) {
+            code.truncate(code.len() - begun);
+        }
         let marks = "`".repeat(longest_run(&code, '`').max(2) + 1);
         let opening = format!("{marks}{info}");
         let code = guarded(code.strip_suffix('\n').unwrap_or(&code));

@@ -133,6 +133,23 @@ fn first_words_are_plain() {
     assert_eq!(first_words("", 3), "");
 }
 
+/// An answer with a bit of everything.
+const GROWING: &str = "# 值班\n今天是**张三**，见 [排班](https://hr.example.com/a?b=1)：\n\n- 早班 `a_b`\n  - 电话 *110*\n- 晚班\n\n\
+    1. 一\n2. 二\n\n```py\nx = \"<a>\"\n```\n\n| 姓名 | 班 |\n|---|---|\n| 张三 | 早 |\n| 李四 | 晚 |\n\n> 注意\n> 交接\n\n完。";
+
+#[test]
+fn what_was_shown_stays_while_the_answer_grows() {
+    let mut before = String::new();
+    for (at, _) in GROWING.char_indices() {
+        let now = for_card(&GROWING[..at]);
+        let settled = before.rfind("\n\n").unwrap_or(0);
+        assert!(now.starts_with(&before[..settled]), "{before:?} became {now:?}");
+        // A line that turns out to be an entry loses its line break.
+        assert!(now.len() + "<br>".len() > before.len(), "{before:?} became {now:?}");
+        before = now;
+    }
+}
+
 #[test]
 fn nesting_without_end_is_harmless() {
     let deep = format!("{} x", ">".repeat(20_000));
