@@ -41,6 +41,7 @@ pub enum Text {
     /// In the answer's place until it begins.
     Thinking,
     ReasoningTitle,
+    ReasoningHidden,
     ThanksForVote,
     Stopping,
     NotYours,

@@ -17,6 +17,7 @@ reason-unclear = It is hard to understand
 reason-other = Something else
 thinking = Thinking…
 reasoning-title = Reasoning
+reasoning-hidden = Reasoning not shown
 thanks-for-vote = Thank you for your feedback
 stopping = Stopping
 not-yours = Only the person who asked can do this

@@ -17,6 +17,7 @@ reason-unclear = 不好理解
 reason-other = 其他
 thinking = 正在思考…
 reasoning-title = 思考过程
+reasoning-hidden = 思考过程未显示
 thanks-for-vote = 谢谢反馈
 stopping = 正在停止
 not-yours = 只有提问的人可以这样做

@@ -66,8 +66,8 @@ impl Call {
     /// which have a month of their own. Source: "调用 API 的频率和次数限制", August 2026.
     pub fn class(self) -> Option<CallClass> {
         match self {
-            Self::Token | Self::SessionWebhook => None,
-            Self::RegisterCallback => Some(CallClass::Other),
+            Self::Token | Self::SessionWebhook | Self::Storage => None,
+            Self::RegisterCallback | Self::DownloadFile => Some(CallClass::Other),
             Self::CreateCard | Self::UpdateCard => Some(CallClass::Cards),
             Self::StreamCard => Some(CallClass::Streaming),
             Self::SendToGroup | Self::SendToPerson => Some(CallClass::Messages),

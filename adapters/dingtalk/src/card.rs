@@ -5,6 +5,7 @@ use std::path::Path;
 
 use magpie_core::card::{Card, CardState, Form, Language, Reason};
 use magpie_core::ids::EventId;
+use magpie_core::texts::Text;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, Error, ErrorKind};
 use serde::Serialize;
@@ -70,7 +71,7 @@ struct Context<'a> {
     flow: &'static str,
     text: &'a str,
     reasoning: &'a str,
-    reasoning_note: Option<&'static str>,
+    reasoning_note: Option<String>,
     notice: Option<String>,
     version: Option<String>,
     footer: Option<String>,
@@ -187,12 +188,9 @@ fn flow(state: CardState) -> &'static str {
 }
 
 /// Cards have no place where reasoning could be folded away, so it is only said that there was some.
-fn reasoning_note(card: &Card) -> Option<&'static str> {
+fn reasoning_note(card: &Card) -> Option<String> {
     let is_hidden = card.state.is_final() && !card.reasoning.trim().is_empty();
-    is_hidden.then_some(match card.language {
-        Language::Zh => "思考过程未显示",
-        Language::En => "Reasoning not shown",
-    })
+    is_hidden.then(|| Text::ReasoningHidden.of(card.language))
 }
 
 fn footer(card: &Card) -> Option<String> {

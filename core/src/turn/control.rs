@@ -2,7 +2,7 @@
 
 use tracing::info;
 
-use super::press::{Judgement, Pressed, judge};
+use super::press::{Judgement, Pressed, is_ended, judge};
 use super::{Bot, Turn, done};
 use crate::card::{Card, Form, Version};
 use crate::event::{
@@ -77,7 +77,7 @@ impl Turn {
     }
 
     async fn regenerate_pressed(&self, case: &Case<'_>) -> Result<Ended, ReplyError> {
-        if case.pressed.delivery.state != DeliveryState::Final {
+        if !is_ended(case.pressed.delivery.state) {
             return Ok(done("still_answering"));
         }
         let engine = (case.press.action == Action::OtherEngine).then(|| case.press.argument.clone());
@@ -129,6 +129,10 @@ impl Turn {
     /// Puts another finished card in the place of the one that was pressed. Whoever pressed at the same moment and was
     /// later does nothing; a card that can't be changed stays as it is.
     async fn change(&self, case: &Case<'_>, card: Card, version: Option<u32>) -> Result<Ended, ReplyError> {
+        if case.pressed.delivery.state == DeliveryState::Finishing {
+            // Its end is on the way; after that it can be changed.
+            return Ok(self.retry(case.claim.fence, None, "finishing"));
+        }
         let (fence, before) = (case.claim.fence, case.pressed.delivery.card.sequence);
         let mut delivery = Delivery { final_card: Some(card), updated_at: self.now(), ..case.pressed.delivery.clone() };
         delivery.card.take_over();

@@ -112,7 +112,7 @@ pub async fn toast(store: &dyn Store, bot: &BotSettings, event: &Event) -> Resul
         Judgement::Denied(language) => (Text::NotYours, false, language),
         Judgement::UnknownCard => (Text::UnknownCard, false, bot.language_for("")),
         Judgement::Allowed(pressed) => {
-            let open = pressed.delivery.state != DeliveryState::Final;
+            let open = !is_ended(pressed.delivery.state);
             let (text, success) = match press.action {
                 Action::Stop => (Text::Stopping, true),
                 Action::VoteUp | Action::VoteReason => (Text::ThanksForVote, true),
@@ -129,6 +129,11 @@ pub async fn toast(store: &dyn Store, bot: &BotSettings, event: &Event) -> Resul
         }
     };
     Ok(Some(Toast { text: text.of(language), success, language }))
+}
+
+/// Whether the answer on the card is known, even if its end is still on the way.
+pub(super) fn is_ended(state: DeliveryState) -> bool {
+    matches!(state, DeliveryState::Final | DeliveryState::Finishing)
 }
 
 /// Anybody may vote, turn pages and ask for themselves.

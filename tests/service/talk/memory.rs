@@ -36,7 +36,7 @@ async fn older_turns_are_folded_into_a_summary_that_later_questions_are_asked_wi
 #[tokio::test]
 async fn a_failed_summary_costs_nothing_but_itself() {
     use magpie_core::testkit::engine::Failure;
-    let chat = ChatSettings { history_messages: 2, ..ChatSettings::default() };
+    let chat = ChatSettings { history_messages: 4, ..ChatSettings::default() };
     let hall = Hall::open(chat).await;
     hall.other.script(vec![vec![Step::Fail(Failure::Unavailable)]]);
     hall.engine.script(vec![
