@@ -35,7 +35,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn crates_import_only_what_they_may() {
-    let adapters = ["magpie-dingtalk", "magpie-feishu", "magpie-store", "magpie-cloud"];
+    let adapters = ["magpie-dingtalk", "magpie-feishu", "magpie-store", "magpie-cloud", "magpie-documents"];
     for adapter in adapters {
         assert_eq!(
             own_dependencies(adapter),
