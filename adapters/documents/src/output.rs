@@ -36,7 +36,7 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn new(max_characters: usize, given_up: Arc<AtomicBool>) -> Self {
         let text = String::new();
-        Self { text, left: max_characters, cut: false, line_feeds: 2, after_carriage_return: false, given_up }
+        Self { text, left: max_characters, cut: false, line_feeds: 0, after_carriage_return: false, given_up }
     }
 
     /// Appends text. Line endings become line feeds, of which no more than two follow each other; other control
@@ -72,9 +72,9 @@ impl Output {
         self.cut = true;
     }
 
-    /// Whether the text ends with white space, or is empty.
-    pub(crate) fn ends_with_space(&self) -> bool {
-        self.text.chars().next_back().is_none_or(char::is_whitespace)
+    /// The last character so far.
+    pub(crate) fn last(&self) -> Option<char> {
+        self.text.chars().next_back()
     }
 
     /// Everything, if that is anything.
@@ -88,7 +88,16 @@ impl Output {
         }
     }
 
+    /// Ends a line, without the spaces at its end: lines of nothing else count as empty.
     fn line_feed(&mut self) -> Result<(), Halt> {
+        while self.text.ends_with(' ') {
+            self.text.pop();
+            self.left += 1;
+            self.line_feeds = self.text.bytes().rev().take(2).take_while(|byte| *byte == b'\n').count();
+        }
+        if self.text.is_empty() {
+            return Ok(());
+        }
         if self.line_feeds >= 2 {
             return Ok(());
         }
@@ -126,8 +135,8 @@ mod tests {
     fn control_characters_and_piles_of_empty_lines_are_left_out() {
         let mut output = output(100);
         output.push("\u{feff}\r\na\0b\r").expect("there is room");
-        output.push("\n\u{1b}c\r\r\n\n\n\td\u{c}e \n").expect("there is room");
-        assert_eq!(output.finish("text").expect("text").text, "ab\nc\n\n\td\ne");
+        output.push("\n\u{1b}c\r\r\n\n\n\td\u{c}e \n  \n \nf \n").expect("there is room");
+        assert_eq!(output.finish("text").expect("text").text, "ab\nc\n\n\td\ne\n\nf");
     }
 
     #[test]

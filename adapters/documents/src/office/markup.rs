@@ -83,7 +83,11 @@ impl Body {
             "tab" if self.in_run => self.paragraph.push('\t'),
             "br" | "cr" => self.paragraph.push('\n'),
             "noBreakHyphen" => self.paragraph.push('-'),
-            "pStyle" => self.heading = heading_of_style(&value(element)),
+            "pStyle" => {
+                let style = value(element);
+                self.heading = heading_of_style(&style);
+                self.item = item_of_style(&style).or(self.item);
+            }
             "outlineLvl" => self.heading = value(element).parse().map_or(0, |level: usize| (level + 1).min(6)),
             "numPr" => self.item = Some(self.item.unwrap_or_default()),
             "ilvl" => self.item = value(element).parse().ok().map(|level: usize| level.min(8)),
@@ -178,7 +182,13 @@ fn value(element: &BytesStart<'_>) -> String {
     found.map(|attribute| attribute.value.into_owned()).unwrap_or_default()
 }
 
-/// Word's built-in styles are called `Heading1` … `Heading9` and `Title`, in Chinese versions `1` … `9`.
+/// Level of the built-in styles that number by themselves: `ListBullet`, `ListNumber2`, ….
+fn item_of_style(style: &str) -> Option<usize> {
+    let level = style.strip_prefix("ListBullet").or_else(|| style.strip_prefix("ListNumber"))?;
+    Some(level.parse().map_or(0, |level: usize| level.saturating_sub(1).min(8)))
+}
+
+/// Word's built-in headings are called `Heading1` … `Heading9` and `Title`, in Chinese versions `1` … `9`.
 fn heading_of_style(style: &str) -> usize {
     let level = style.strip_prefix("Heading").or_else(|| style.strip_prefix("heading")).unwrap_or(style);
     match level.trim() {

@@ -16,6 +16,8 @@ const MAX_FORMS: usize = 256;
 
 /// Gaps in parts of the height of the letters: beyond these there is a space, another line, another paragraph.
 const SPACE: f32 = 0.18;
+/// The same between characters that are written without spaces and often spread over a line.
+const SPACE_BETWEEN_WIDE: f32 = 1.0;
 const LINE: f32 = 0.5;
 const PARAGRAPH: f32 = 1.9;
 
@@ -210,8 +212,11 @@ impl<'d> Pages<'d> {
                 output.push("\n\n")?;
             } else if across > higher * LINE {
                 output.push("\n")?;
-            } else if (along > higher * SPACE || along < -higher) && !output.ends_with_space() {
-                output.push(" ")?;
+            } else if let (Some(before), Some(after)) = (output.last(), text.chars().next()) {
+                let space = if is_wide(before) && is_wide(after) { SPACE_BETWEEN_WIDE } else { SPACE };
+                if (along > higher * space || along < -higher) && !before.is_whitespace() {
+                    output.push(" ")?;
+                }
             }
         }
         self.last = Some(End { x: at.e, y: at.f, height });
@@ -281,6 +286,11 @@ impl Lines {
     fn advance(&mut self, width: f32) {
         self.text = Matrix::translation(width, 0.0).then(self.text);
     }
+}
+
+/// Chinese and Japanese characters and their punctuation; Korean is written with spaces.
+fn is_wide(character: char) -> bool {
+    matches!(character, '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}')
 }
 
 fn name_of(operands: &[Object]) -> Option<&[u8]> {

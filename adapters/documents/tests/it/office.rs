@@ -15,11 +15,12 @@ async fn paragraphs_headings_and_lists_of_a_docx_become_markdown() {
         paragraph("", "第一条 &lt;住宿&gt; &amp; &#20132;&#36890;"),
         item(0, "市内"),
         item(1, "地铁"),
+        paragraph("<w:pStyle w:val=\"ListBullet2\"/>", "公交"),
         "<w:p><w:r><w:t>a</w:t><w:tab/><w:t>b</w:t><w:br/><w:t>c</w:t></w:r></w:p>".to_owned(),
         paragraph("<w:outlineLvl w:val=\"1\"/>", "Part"),
     ];
     let read = read("制度.docx", docx(&body.concat())).await.expect("it can be read");
-    assert_eq!(read.text, "# 差旅制度\n第一条 <住宿> & 交通\n- 市内\n  - 地铁\na\tb\nc\n\n## Part");
+    assert_eq!(read.text, "# 差旅制度\n第一条 <住宿> & 交通\n- 市内\n  - 地铁\n  - 公交\na\tb\nc\n\n## Part");
     assert_eq!((read.kind, read.cut), ("docx", false));
 }
 

@@ -42,10 +42,18 @@ const DESCENDANT: &str = "<< /Type /Font /Subtype /CIDFontType2 /BaseFont /Song 
 #[tokio::test]
 async fn chinese_is_read_by_the_fonts_own_table() {
     let font = composite("Identity-H", "/ToUnicode 7 0 R");
-    let content = stream("", b"BT /F 10 Tf <000100020003> Tj 22 0 Td <001000110012> Tj ET");
+    let content = stream("", b"BT /F 10 Tf <000100020003> Tj 29 0 Td <001000110012> Tj ET");
     let further = [DESCENDANT.as_bytes().to_vec(), stream("", TO_UNICODE.as_bytes())];
-    // The first string is 5 + 5 + 10 wide; 22 is no further than letters are apart, the rest of the gap is 2.
-    assert_eq!(text_of("a.pdf", page("", content, &font, &further)).await, "报销𠀀 一丁丂");
+    assert_eq!(text_of("a.pdf", page("", content, &font, &further)).await, "报销𠀀一丁丂");
+}
+
+#[tokio::test]
+async fn widths_of_a_font_tell_where_a_gap_begins() {
+    let font = composite("Identity-H", "/ToUnicode 7 0 R");
+    let further = [DESCENDANT.as_bytes().to_vec(), stream("", TO_UNICODE.as_bytes())];
+    // The first string is 5 + 5 + 10 wide, the second 2.5: gaps of 9 and of 11, where characters are 10 high.
+    let content = stream("", b"BT /F 10 Tf <000100020003> Tj 29 0 Td <0010> Tj 13.5 0 Td <0011> Tj ET");
+    assert_eq!(text_of("a.pdf", page("", content, &font, &further)).await, "报销𠀀一 丁");
 }
 
 #[tokio::test]

@@ -1,10 +1,8 @@
 //! Transcription against a scripted endpoint on loopback.
 
-mod endpoint;
-
 use std::time::Duration;
 
-use endpoint::{Act, Endpoint, refusal};
+use crate::endpoint::{Act, Endpoint, refusal};
 use magpie_cloud::{CloudTranscriber, Secret, TranscriptionConfig};
 use magpie_core::attachment::{File, Transcriber, TranscriptionError};
 use magpie_core::platform::Health;

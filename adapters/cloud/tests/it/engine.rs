@@ -1,11 +1,9 @@
 //! The engine against a scripted endpoint on loopback.
 
-mod endpoint;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use endpoint::{Act, Endpoint, answer, closing_events, refusal, stream_head, text_event};
+use crate::endpoint::{Act, Endpoint, answer, closing_events, refusal, stream_head, text_event};
 use futures::StreamExt;
 use magpie_cloud::{CloudConfig, CloudEngine, Secret};
 use magpie_core::cancel::CancelToken;
