@@ -1,6 +1,7 @@
 //! The composition root: the only place that names adapters. It joins them, knows the real ports, and runs the
 //! service until it is stopped.
 
+pub mod attachments;
 mod backoff;
 mod budgets;
 pub mod clients;

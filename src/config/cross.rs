@@ -25,6 +25,7 @@ pub(super) fn check(root: &Node) -> Vec<Problem> {
     found.bots();
     found.clouds();
     found.pair("server.tls.cert", "server.tls.key");
+    found.pair("model.transcription.base_url", "model.transcription.model");
     found.timeouts();
     found.problems
 }

@@ -22,8 +22,8 @@ use serde::Deserialize;
 pub use environment::Environment;
 pub use problem::{ConfigError, Origin, Problem};
 pub use sections::{
-    Auth, Bot, Budget, Cards, Chat, CloudModel, Config, EmbeddingModel, Limits, LocalModel, Log, LogFormat, Model,
-    Server, Store, Tls, Transport,
+    Auth, Bot, Budget, Cards, Chat, CloudModel, Config, EmbeddingModel, Files, Limits, LocalModel, Log, LogFormat,
+    Model, Server, Store, Tls, TranscriptionModel, Transport,
 };
 pub use settings::resolve;
 pub use size::ByteSize;

@@ -24,7 +24,8 @@ enum Rule {
     Url(&'static [&'static str]),
     StoreUrl,
     Network,
-    Bytes,
+    /// A size from 1 MiB to so many bytes.
+    Bytes(u64),
     /// A secret of at least so many bytes.
     LongSecret(usize),
     /// A secret of exactly so many letters and digits.
@@ -39,6 +40,8 @@ enum Rule {
     LogLevel,
     /// A folder that exists.
     Folder,
+    /// A language by ISO 639.
+    Language,
 }
 
 /// `*` stands for any bot or list index.
@@ -85,6 +88,9 @@ const RULES: &[(&str, Rule)] = &[
     ("bots.*.chat.follow_up_questions", Rule::Integer(0, 3)),
     ("bots.*.language", Rule::OneOf(&["auto", "zh", "en"])),
     ("cards.folder", Rule::Folder),
+    ("files.max_bytes", Rule::Bytes(100 << 20)),
+    ("files.max_files", Rule::Integer(0, 20)),
+    ("files.max_characters", Rule::Integer(1000, 1_000_000)),
     ("model.strategy", Rule::OneOf(&["local_first", "cloud_first", "local_only", "cloud_only"])),
     ("model.request_timeout_ms", Rule::Integer(100, 600_000)),
     ("model.total_timeout_ms", Rule::Integer(1000, 3_600_000)),
@@ -96,7 +102,7 @@ const RULES: &[(&str, Rule)] = &[
     ("model.local.temperature", Rule::Number(0.0, 2.0)),
     ("model.local.top_p", Rule::Number(0.000_001, 1.0)),
     ("model.local.max_batch_size", Rule::Integer(1, 1024)),
-    ("model.local.cache_bytes", Rule::Bytes),
+    ("model.local.cache_bytes", Rule::Bytes(u64::MAX)),
     ("model.local.threads", Rule::Integer(0, 1024)),
     ("model.local.cache_type", Rule::OneOf(&["f16", "q8"])),
     ("model.local.quantization", Rule::OneOf(&["", "q8_0", "q4_k"])),
@@ -104,6 +110,10 @@ const RULES: &[(&str, Rule)] = &[
     ("model.embedding.max_tokens", Rule::Integer(8, 8192)),
     ("model.embedding.batch_size", Rule::Integer(1, 1024)),
     ("model.embedding.queue_limit", Rule::Integer(1, 10_000)),
+    ("model.transcription.base_url", Rule::Url(&["https", "http"])),
+    ("model.transcription.api_key", Rule::Secret),
+    ("model.transcription.language", Rule::Language),
+    ("model.transcription.timeout_seconds", Rule::Integer(1, 600)),
     ("model.cloud.*.name", Rule::NotEmpty),
     ("model.cloud.*.base_url", Rule::Url(&["https", "http"])),
     ("model.cloud.*.api_key", Rule::Secret),
@@ -188,7 +198,7 @@ impl Rule {
             Self::Url(schemes) => text.is_empty() || is_url(text, schemes),
             Self::StoreUrl => is_store_url(text),
             Self::Network => text.parse::<IpNet>().is_ok(),
-            Self::Bytes => text.parse::<ByteSize>().is_ok_and(|size| size.bytes() >= 1 << 20),
+            Self::Bytes(most) => text.parse::<ByteSize>().is_ok_and(|size| (1 << 20..=most).contains(&size.bytes())),
             Self::LongSecret(least) => text.is_empty() || text.len() >= least,
             Self::AesKey(length) => {
                 text.is_empty() || text.len() == length && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
@@ -202,6 +212,9 @@ impl Rule {
             }
             Self::LogLevel => text.split(',').all(is_directive),
             Self::Folder => text.is_empty() || std::path::Path::new(text).is_dir(),
+            Self::Language => {
+                text.is_empty() || (2..=3).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase())
+            }
             Self::Integer(..) | Self::Number(..) => false,
         }
     }
@@ -215,7 +228,8 @@ impl Rule {
             Self::Url(schemes) => format!("empty or a URL that begins with {}://", schemes.join(":// or ")),
             Self::StoreUrl => "sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE".to_owned(),
             Self::Network => "an address range such as 10.0.0.0/8 or ::1/128".to_owned(),
-            Self::Bytes => "a size of at least 1MiB, such as 512MiB, 1GB or 1073741824".to_owned(),
+            Self::Bytes(u64::MAX) => "a size of at least 1MiB, such as 512MiB, 1GB or 1073741824".to_owned(),
+            Self::Bytes(most) => format!("a size from 1MiB to {}MiB, such as 20MB", most >> 20),
             Self::LongSecret(least) => format!("empty or at least {least} bytes long"),
             Self::AesKey(length) => format!("empty or exactly {length} letters and digits"),
             Self::Key32 => "empty or 32 bytes in base64 (openssl rand -base64 32)".to_owned(),
@@ -223,6 +237,7 @@ impl Rule {
             Self::Sha256 => "empty or 64 hexadecimal digits".to_owned(),
             Self::NotEmpty => "set".to_owned(),
             Self::Host => "a host name without scheme, port and path".to_owned(),
+            Self::Language => "empty or a language's code of two or three letters, such as zh or en".to_owned(),
             Self::Folder => "empty or a folder that exists".to_owned(),
             Self::LogLevel => {
                 "error, warn, info, debug, trace, or directives such as info,magpie_store=debug".to_owned()

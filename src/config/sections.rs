@@ -17,6 +17,7 @@ pub struct Config {
     pub store: Store,
     pub bots: BTreeMap<String, Bot>,
     pub cards: Cards,
+    pub files: Files,
     pub model: Model,
     pub auth: Auth,
     pub limits: Limits,
@@ -130,6 +131,13 @@ pub struct Cards {
 }
 
 #[derive(Debug, Clone, Deserialize)]
+pub struct Files {
+    pub max_bytes: ByteSize,
+    pub max_files: usize,
+    pub max_characters: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
 pub struct Model {
     pub strategy: Strategy,
     pub request_timeout_ms: u64,
@@ -138,6 +146,7 @@ pub struct Model {
     pub queue_limit: usize,
     pub local: LocalModel,
     pub embedding: EmbeddingModel,
+    pub transcription: TranscriptionModel,
     pub cloud: Vec<CloudModel>,
 }
 
@@ -166,6 +175,15 @@ pub struct EmbeddingModel {
     pub max_tokens: usize,
     pub batch_size: usize,
     pub queue_limit: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct TranscriptionModel {
+    pub base_url: String,
+    pub api_key: Secret,
+    pub model: String,
+    pub language: String,
+    pub timeout_seconds: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]

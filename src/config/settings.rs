@@ -3,10 +3,11 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
+use magpie_core::attachment::FileSettings;
 use magpie_core::ids::BotId;
 use magpie_core::settings::{BotSettings, ChatSettings, ModelChoice};
 
-use super::sections::{Bot, Chat, Config, Store};
+use super::sections::{Bot, Chat, Config, Files, Store};
 
 impl Config {
     /// The settings of every bot, in the order of their names.
@@ -65,6 +66,18 @@ impl Chat {
             welcome: self.welcome,
             welcome_questions: self.welcome_questions.clone(),
             models: self.models.clone(),
+        }
+    }
+}
+
+impl Files {
+    /// What may be done with files that people send.
+    #[must_use]
+    pub fn settings(&self) -> FileSettings {
+        FileSettings {
+            max_bytes: usize::try_from(self.max_bytes.bytes()).unwrap_or(usize::MAX),
+            max_files: self.max_files,
+            max_characters: self.max_characters,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use magpie::config::{ConfigError, Environment, Loaded, Sources};
+use magpie_core::attachment::FileSettings;
 use magpie_core::settings::{ChatSettings, GroupPolicy, ModelChoice, SessionScope};
 
 const HELPDESK: &str = r#"
@@ -35,6 +36,33 @@ fn defaults_alone_boot_on_sqlite_without_bots() {
 fn default_chat_section_equals_the_defaults_of_core() {
     let loaded = parse(HELPDESK, &[]).unwrap();
     assert_eq!(loaded.config.bot_settings()[0].chat, ChatSettings::default());
+}
+
+#[test]
+fn default_files_section_equals_the_defaults_of_core() {
+    let config = parse("", &[]).unwrap().config;
+    assert_eq!(config.files.settings(), FileSettings::default());
+    assert!(config.model.transcription.base_url.is_empty(), "nobody's voice goes anywhere unasked");
+}
+
+#[test]
+fn files_and_transcription_keep_their_limits() {
+    let file = "[files]\nmax_bytes = \"5MiB\"\nmax_files = 0\n\
+        [model.transcription]\nbase_url = \"https://a.example/v1\"\nmodel = \"whisper-1\"\nlanguage = \"zh\"\n";
+    let config = parse(file, &[]).unwrap().config;
+    let settings = config.files.settings();
+    assert_eq!((settings.max_bytes, settings.max_files), (5 << 20, 0));
+    assert_eq!(config.model.transcription.language, "zh");
+    for (file, told) in [
+        ("files.max_bytes = \"101MiB\"", "files.max_bytes: is \"101MiB\"; must be a size from 1MiB to 100MiB"),
+        ("files.max_characters = 1", "is 1; must be an integer from 1000 to 1000000"),
+        ("model.transcription.language = \"Chinese\"", "must be empty or a language's code of two or three letters"),
+        ("model.transcription.base_url = \"https://a.example\"", "model.transcription.model: is missing"),
+        ("model.transcription.model = \"whisper-1\"", "model.transcription.base_url: is missing"),
+    ] {
+        let text = refusal(file, &[]);
+        assert!(text.contains(told), "{text}");
+    }
 }
 
 #[test]
