@@ -118,7 +118,8 @@ impl App {
         let embedder = embedder(&config)?;
         let platforms = Platforms { config: &config, http: clients.platform, clock: Arc::clone(&clock) };
         let bots = bots(&config, &platforms)?;
-        let shared = Arc::new(Shared { embedder, ..shared(&config, bots, router, clock) });
+        let attachments = Some(attachments::attachments(&config, &clients.streaming));
+        let shared = Arc::new(Shared { embedder, attachments, ..shared(&config, bots, router, clock) });
         let sockets = match extras.sockets {
             Some(sockets) => sockets,
             None => Sockets::bind(&config.server)?,
@@ -209,6 +210,7 @@ fn shared(config: &Config, bots: BTreeMap<String, Arc<Bot>>, router: Arc<Router>
         bots,
         router,
         embedder: None,
+        attachments: None,
         admin_token: config.auth.admin_token.clone(),
         stores: OnceLock::new(),
         links: Arc::new(SignedLinks::new(&config.server.public_url, Arc::clone(&clock))),
@@ -269,7 +271,7 @@ async fn work(
         store: ports.store,
         router: Arc::clone(&shared.router),
         links: Arc::clone(&shared.links) as Arc<dyn Links>,
-        attachments: None,
+        attachments: shared.attachments.clone(),
         clock: Arc::clone(&shared.clock),
     };
     let grace = Duration::from_secs(config.server.shutdown_grace_seconds);

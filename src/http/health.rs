@@ -151,6 +151,8 @@ fn model(shared: &Shared) -> Check {
     let without_engine = engines.is_empty();
     let mut parts: BTreeMap<_, _> = engines.into_iter().map(|engine| (engine.info.name, engine.health)).collect();
     parts.extend(shared.embedder.as_ref().map(|embedder| ("model.embedding".to_owned(), embedder.health())));
+    let transcriber = shared.attachments.as_ref().and_then(|attachments| attachments.transcriber.as_ref());
+    parts.extend(transcriber.map(|transcriber| ("model.transcription".to_owned(), transcriber.health())));
     let check = Check::of(parts);
     if without_engine {
         let detail = "no engine; set model.local.path or add a [[model.cloud]]";

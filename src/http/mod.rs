@@ -21,6 +21,7 @@ use actix_web::http::KeepAlive;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
+use magpie_core::attachment::Attachments;
 use magpie_core::cancel::CancelToken;
 use magpie_core::clock::Clock;
 use magpie_core::embedding::Embedder;
@@ -42,6 +43,8 @@ pub struct Shared {
     pub bots: BTreeMap<String, Arc<Bot>>,
     pub router: Arc<Router>,
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// What makes context of attachments; `None` if nothing does.
+    pub attachments: Option<Attachments>,
     /// Empty: what needs it is closed.
     pub admin_token: Secret,
     /// Empty until the database has been reached and migrated.

@@ -23,8 +23,8 @@ use magpie_core::embedding::Embedder;
 use magpie_core::event::{Body, Event, Lifecycle, Message, PlatformKind, ReplyTo, Resource};
 use magpie_core::ids::{BotId, MessageId};
 use magpie_core::platform::{
-    AckBody, CardRef, DeliveryKey, Download, Health, Inbound, Limits, Platform, RawRequest, Received, SendError, Target, Toast,
-    WebhookError,
+    AckBody, CardRef, DeliveryKey, Download, Health, Inbound, Limits, Platform, RawRequest, Received, SendError,
+    Target, Toast, WebhookError,
 };
 use magpie_core::router::{Router, RouterSettings};
 use magpie_core::secret::Secret;
@@ -185,6 +185,7 @@ impl Stand {
             bots: bots.collect(),
             router: Arc::new(Router::new(Vec::new(), RouterSettings::default())),
             embedder: plan.embedder,
+            attachments: None,
             admin_token: Secret::new(plan.admin_token),
             stores: OnceLock::new(),
             links: Arc::new(SignedLinks::new("", Arc::new(SystemClock))),
