@@ -124,7 +124,7 @@ pub struct Button {
     pub style: ButtonStyle,
     /// The event whose answer the card shows; comes back in [`crate::event::Press`].
     pub event: EventId,
-    /// Comes back as it is; at most 300 bytes.
+    /// Comes back as it is; at most 3,000 bytes.
     #[serde(default)]
     pub argument: String,
 }

@@ -86,6 +86,19 @@ impl<'r> Findings<'r> {
             let what = format!("is \"{wanted}\"; must be one of {}", choices.join(", "));
             self.report(&keys["model"].origin, format!("bots.{name}.model"), what);
         }
+        for (place, chat) in chat_tables(keys) {
+            let models = match chat.get("models").map(|node| &node.kind) {
+                Some(Kind::Array(models)) => models.as_slice(),
+                _ => &[],
+            };
+            for node in models {
+                let Kind::String(model) = &node.kind else { continue };
+                if model != "local" && !clouds.contains(&model.as_str()) {
+                    let what = format!("names \"{model}\"; must be local or the name of a [[model.cloud]]");
+                    self.report(&node.origin, format!("bots.{name}.{place}.models"), what);
+                }
+            }
+        }
     }
 
     fn clouds(&mut self) {
@@ -147,6 +160,14 @@ fn cloud_tables(root: &Node) -> impl Iterator<Item = &Table> {
         _ => &[],
     };
     items.iter().filter_map(Node::table)
+}
+
+/// The chat sections of a bot: its own and those of single groups.
+fn chat_tables(bot: &Table) -> Vec<(String, &Table)> {
+    let own = bot.get("chat").and_then(Node::table).map(|chat| ("chat".to_owned(), chat));
+    let groups = bot.get("groups").and_then(Node::table).into_iter().flatten();
+    let groups = groups.filter_map(|(id, group)| Some((format!("groups.{id}"), group.table()?)));
+    own.into_iter().chain(groups).collect()
 }
 
 fn text<'t>(table: &'t Table, key: &str) -> &'t str {

@@ -27,7 +27,6 @@ const WITHOUT_EFFECT: &[(&str, Treatment, &str)] = &[
     ("auth.keep_key_versions", Treatment::Warn, "there are no API keys yet"),
     ("auth.admin_allow.*", Treatment::Warn, "there is no admin API yet"),
     ("auth.api_allow.*", Treatment::Warn, "there is no chat API yet"),
-    ("limits.user_messages_per_minute", Treatment::Warn, "people are not counted yet"),
     ("limits.api_requests_per_minute", Treatment::Warn, "there is no chat API yet"),
     ("limits.audit_retention_days", Treatment::Warn, "there is no audit log yet"),
 ];

@@ -315,3 +315,26 @@ fn the_example_is_valid_as_it_stands_and_with_its_comments_taken_off() {
     let loaded = parse(&uncommented, &secrets.map(|name| (name, "value"))).unwrap();
     assert_eq!(loaded.config.bots.len(), 2);
 }
+
+#[test]
+fn groups_start_from_their_bots_chat_section_and_are_checked_like_it() {
+    let bot = "[bots.it]\nplatform = \"dingtalk\"\nclient_id = \"a\"\nclient_secret = \"b\"\n";
+    let text = format!(
+        "{bot}[bots.it.chat]\ndeny_reply = true\nhistory_messages = 7\n\
+         [bots.it.groups.\"cid==\"]\ngroup_policy = \"off\"\nhistory_messages = 3\n"
+    );
+    let settings = parse(&text, &[]).unwrap().config.bot_settings().remove(0);
+    let (own, group) = (settings.chat_in(&"else".into()).clone(), settings.chat_in(&"cid==".into()).clone());
+    assert_eq!((own.history_messages, group.history_messages), (7, 3));
+    assert!(own.deny_reply && group.deny_reply, "what the group does not say is as in the bot's section");
+    assert_ne!(own.group_policy, group.group_policy);
+    for (wrong, said) in [
+        ("busy_policy = \"jump\"", "bots.it.groups.cid==.busy_policy"),
+        ("deny_replies = true", "did you mean `deny_reply`?"),
+        ("models = [\"nobody\"]", "bots.it.groups.cid==.models"),
+    ] {
+        let text = format!("{bot}[bots.it.groups.\"cid==\"]\n{wrong}\n");
+        let refused = refusal(&text, &[]);
+        assert!(refused.contains(said), "{refused}");
+    }
+}

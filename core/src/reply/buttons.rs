@@ -7,8 +7,8 @@ use crate::texts::Text;
 
 /// Longer questions are cut on their button; what is asked is the whole one, within what a button carries.
 const QUESTION_CHARS: usize = 60;
-/// A button's argument may have 300 bytes.
-const ARGUMENT_CHARS: usize = 95;
+/// A button's argument may have 3,000 bytes.
+const ARGUMENT_CHARS: usize = 750;
 /// More lines of buttons than this push the answer out of sight.
 const QUESTIONS: usize = 5;
 
@@ -32,42 +32,40 @@ impl Buttons {
     /// While an answer runs; `worker` is the event that is worked on, if it is not the card's own.
     pub(crate) fn running(self, worker: Option<EventId>) -> Vec<Button> {
         let argument = worker.map(|event| event.to_string()).unwrap_or_default();
-        vec![Button { style: ButtonStyle::Danger, argument, ..self.button(Action::Stop, Text::StopButton) }]
+        vec![Button { style: ButtonStyle::Danger, argument, ..self.named(Action::Stop, Text::StopButton) }]
     }
 
     /// After the end of an answer, or of the attempt at one.
     pub(crate) fn finished(self, answered: bool, other_engine: Option<&str>) -> Vec<Button> {
         let mut buttons = Vec::new();
         if answered {
-            buttons.push(Button { label: "👍".to_owned(), ..self.button(Action::VoteUp, Text::Works) });
-            buttons.push(Button { label: "👎".to_owned(), ..self.button(Action::VoteDown, Text::Works) });
+            buttons.push(self.labelled(Action::VoteUp, "👍"));
+            buttons.push(self.labelled(Action::VoteDown, "👎"));
         }
-        buttons.push(self.button(Action::Regenerate, Text::RegenerateButton));
+        buttons.push(self.named(Action::Regenerate, Text::RegenerateButton));
         if let Some(engine) = other_engine {
             let label = Text::OtherEngineButton.with(self.language, &[("engine", engine.into())]);
-            let button = self.button(Action::OtherEngine, Text::OtherEngineButton);
-            buttons.push(Button { label, argument: engine.to_owned(), ..button });
+            buttons.push(Button { argument: engine.to_owned(), ..self.labelled(Action::OtherEngine, label) });
         }
         buttons.push(self.new_topic());
         buttons
     }
 
     pub(crate) fn new_topic(self) -> Button {
-        self.button(Action::NewTopic, Text::NewTopicButton)
+        self.named(Action::NewTopic, Text::NewTopicButton)
     }
 
     /// A command, such as `/status`, under its label.
     pub(crate) fn command(self, command: &str, label: String) -> Button {
-        Button { label, argument: command.to_owned(), ..self.button(Action::Command, Text::Works) }
+        Button { argument: command.to_owned(), ..self.labelled(Action::Command, label) }
     }
 
     /// Questions to be asked by pressing.
     pub(crate) fn questions(self, questions: &[String]) -> Vec<Button> {
         let clean = questions.iter().map(|question| question.trim()).filter(|question| !question.is_empty());
         let button = |question: &str| Button {
-            label: shorten(question, QUESTION_CHARS),
             argument: question.chars().take(ARGUMENT_CHARS).collect(),
-            ..self.button(Action::Ask, Text::Works)
+            ..self.labelled(Action::Ask, shorten(question, QUESTION_CHARS))
         };
         clean.take(QUESTIONS).map(button).collect()
     }
@@ -90,9 +88,8 @@ impl Buttons {
         card.buttons.retain(|button| button.action != Action::ShowVersion);
         card.version = (version.of > 1).then_some(version);
         let to = |number: u32, label: &str| Button {
-            label: label.to_owned(),
             argument: number.to_string(),
-            ..self.button(Action::ShowVersion, Text::Works)
+            ..self.labelled(Action::ShowVersion, label)
         };
         let mut pager = Vec::new();
         if version.number > 1 {
@@ -104,10 +101,13 @@ impl Buttons {
         card.buttons.splice(0..0, pager);
     }
 
-    fn button(self, action: Action, label: Text) -> Button {
+    fn named(self, action: Action, label: Text) -> Button {
+        self.labelled(action, label.of(self.language))
+    }
+
+    fn labelled(self, action: Action, label: impl Into<String>) -> Button {
         let style = ButtonStyle::Default;
-        let label = if label == Text::OtherEngineButton { String::new() } else { label.of(self.language) };
-        Button { action, label, style, event: self.event, argument: String::new() }
+        Button { action, label: label.into(), style, event: self.event, argument: String::new() }
     }
 }
 

@@ -207,7 +207,7 @@ fn history(case: &Case<'_>, topics: &[Topic]) -> Card {
     let mut lines = vec![case.text(Text::HistoryTitle), String::new()];
     for (index, topic) in topics.iter().enumerate() {
         let mark = if topic.current { format!(" · {}", case.text(Text::HistoryCurrent)) } else { String::new() };
-        lines.push(format!("{}. {}（{}）{mark}", index + 1, name(case, topic), topic.questions));
+        lines.push(format!("{}. {} ({}){mark}", index + 1, name(case, topic), topic.questions));
     }
     let current = topics.iter().find(|topic| topic.current);
     if let Some(summary) = current.and_then(|topic| topic.summary.as_deref()) {

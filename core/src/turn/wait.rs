@@ -2,13 +2,15 @@
 
 use tracing::{debug, instrument};
 
+use super::ask::Ending;
 use super::message::Case;
-use super::{Bot, Turn};
+use super::{Bot, Turn, done};
 use crate::conversation::policy::Verdict;
+use crate::engine::{Completion, Finish};
 use crate::event::{Body, Message};
 use crate::inbox::worker::Ended;
 use crate::inbox::{CancelCause, Claim, OpenEvent, Outcome};
-use crate::reply::{ANSWER, Draft, Reply, ReplyError};
+use crate::reply::{ANSWER, Draft, End, Reply, ReplyError};
 use crate::settings::BusyPolicy;
 use crate::store::DeliveryState;
 
@@ -19,6 +21,9 @@ impl Turn {
     pub(super) async fn wait(&self, claim: &Claim, bot: &Bot, mut message: Message) -> Result<Ended, ReplyError> {
         let verdict = self.judge(claim, bot, &mut message).await?;
         let case = Case::new(claim, bot, &message);
+        if let Some(cause) = claim.cancel {
+            return self.end_waiting(&case, cause).await;
+        }
         let begun = self.store.delivery(case.event(), ANSWER).await?;
         if let (true, Some(ended)) = (begun.is_none(), self.turn_away(&case, verdict).await?) {
             return Ok(ended);
@@ -34,6 +39,21 @@ impl Turn {
             BusyPolicy::Interrupt => self.interrupt(&case).await?,
         }
         waits
+    }
+
+    /// Ends the card of a message that is not to be answered any more, before its turn has come.
+    async fn end_waiting(&self, case: &Case<'_>, cause: CancelCause) -> Result<Ended, ReplyError> {
+        let Some(delivery) = self.store.delivery(case.event(), ANSWER).await? else {
+            return Ok(done(cause.reason()));
+        };
+        let draft = Draft::new(case.event(), &case.message.text, case.language);
+        let nothing = Completion { prompt_tokens: 0, completion_tokens: 0, finish: Finish::Cancelled };
+        let ending = Ending::of(&End::Answered(nothing), &draft, Some(cause), case.language);
+        let desk = self.desk(case.claim, case.bot, case.message.reply_to.clone());
+        let mut reply = Reply::resume(desk, delivery).await?;
+        reply.end_with(ending.card);
+        reply.save().await?;
+        self.show_end(case.claim, &mut reply, ending.reason).await
     }
 
     /// A platform that is away now will be asked again when the turn has come.

@@ -31,6 +31,10 @@ pub async fn check(config: &Config, online: bool, report: &mut Report) {
     if !config.model.embedding.path.is_empty() {
         embedding_model(config, report).await;
     }
+    let transcription = &config.model.transcription;
+    if !transcription.base_url.is_empty() {
+        report.ok("model.transcription", format!("{} (not called)", transcription.base_url));
+    }
     for endpoint in &config.model.cloud {
         let check = format!("model.cloud {}", endpoint.name);
         if endpoint.api_key.is_empty() {

@@ -76,7 +76,7 @@ async fn an_earlier_topic_is_gone_on_with() {
     said(&hall, "bob", "about secrets").await;
     let event = hall.say("ada", "/history").await;
     let list = hall.answer(event).await;
-    assert!(list.text.contains("1. about rivers（1） · current\n2. about trees（1）"), "{}", list.text);
+    assert!(list.text.contains("1. about rivers (1) · current\n2. about trees (1)"), "{}", list.text);
     assert!(!list.text.contains("secrets"), "each person sees their own topics");
     let trees = list.questions.iter().find(|button| button.label == "about trees").unwrap();
     hall.press("ada", event, trees).await;

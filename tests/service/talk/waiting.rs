@@ -105,3 +105,17 @@ async fn ten_questions_of_one_person_do_not_hold_up_nine_others() {
     let order: Vec<_> = many.iter().map(|event| place(*event)).collect();
     assert!(order.is_sorted(), "and the ten in their order");
 }
+
+#[tokio::test]
+async fn a_message_that_is_stopped_while_it_waits_ends_its_card_at_once() {
+    let hall = Hall::open(ChatSettings::default()).await;
+    hall.engine.script(vec![vec![Step::text("half"), Step::Hang]]);
+    let (running, waiting) = (hall.say("ada", "q1").await, hall.say("ada", "q2").await);
+    let waits = |shown: &[Shown]| shown.iter().find(|one| one.event == waiting).map(|one| one.card.clone());
+    let card = hall.until(waits).await;
+    hall.press("ada", waiting, &button(&card, magpie_core::event::Action::Stop)).await;
+    let ended = hall.answer(waiting).await;
+    assert_eq!((ended.state, ended.notice.as_deref()), (CardState::Stopped, Some("Stopped.")));
+    assert_eq!(hall.reason(waiting).await.as_deref(), Some("cancelled"));
+    assert!(!hall.shown().iter().any(|one| one.event == running && one.card.state.is_final()));
+}
