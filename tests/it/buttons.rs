@@ -64,11 +64,11 @@ async fn only_the_asker_and_administrators_may_stop() {
     let stranger = seat.with_user(&stage.feishu.people()[1].0);
     let toast = || stage.feishu.last_toast().map(|toast| (toast.kind, toast.content));
     assert_eq!(stranger.press(&card, STOP).await.status, 200);
-    assert_eq!(toast(), Some(("error".to_owned(), "只有提问的人可以这样做".to_owned())));
+    assert_eq!(toast(), Some(("error".to_owned(), "Only the person who asked can do this".to_owned())));
     stage.tables.become_rows(ACTIONS, &[&["done", "denied"]]).await;
     assert_eq!((model.hung_up(), seat.streaming("On and on").await.id), (0, card.id.clone()));
     assert_eq!(seat.with_user(&admin).press(&card, STOP).await.status, 200);
-    assert_eq!(toast(), Some(("success".to_owned(), "正在停止".to_owned())));
+    assert_eq!(toast(), Some(("success".to_owned(), "Stopping".to_owned())));
     stage.tables.become_rows(ACTIONS, &[&["done", "denied"], &["done", "-"]]).await;
     seat.finished("On and on").await;
     assert_eq!(model.hung_up(), 1);

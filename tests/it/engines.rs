@@ -34,12 +34,12 @@ async fn local_first_without_a_local_model_is_answered_by_the_cloud() {
 async fn the_next_endpoint_answers_for_one_that_does_not() {
     let (stage, primary, backup) = two_endpoints().await;
     let cases = [
-        ("status 500", Script::status("500 Internal Server Error"), "unavailable"),
-        ("status 429", Script::status("429 Too Many Requests"), "overloaded"),
-        ("status 401", Script::status("401 Unauthorized"), "misconfigured"),
-        ("silence", Script::silent(), "timeout"),
-        ("no first token", Script::no_token(), "timeout"),
-        ("nonsense", Script::malformed(), "interrupted"),
+        ("status 500", Script::status("500 Internal Server Error"), "not available"),
+        ("status 429", Script::status("429 Too Many Requests"), "busy"),
+        ("status 401", Script::status("401 Unauthorized"), "set up wrongly"),
+        ("silence", Script::silent(), "too slow"),
+        ("no first token", Script::no_token(), "too slow"),
+        ("nonsense", Script::malformed(), "broke off"),
     ];
     let seats = stage.groups();
     for (seat, (case, script, reason)) in seats.iter().cycle().zip(cases) {
@@ -70,7 +70,7 @@ async fn an_answer_that_dies_is_begun_anew_in_the_same_card() {
         let whole = seat.finished(&usual_answer("will it end")).await;
         assert_eq!((whole.id.as_str(), seat.answers().len()), (half.id.as_str(), 1), "{}", seat.described());
         assert!(!whole.markdown.contains("Half of"), "the old text is gone: {whole:?}");
-        assert!(whole.note.contains("primary: interrupted"), "the footer says why: {whole:?}");
+        assert!(whole.note.contains("primary: broke off"), "the footer says why: {whole:?}");
     }
 }
 
@@ -169,7 +169,7 @@ mod with_a_local_model {
             seat.say_acknowledged("What is Magpie?").await;
             let answer = seat.answer("a finished answer", is_finished).await;
             assert!(answer.markdown.len() > 10, "{answer:?}");
-            assert!(answer.note.contains("local") && answer.note.contains("primary: unavailable"), "{answer:?}");
+            assert!(answer.note.contains("local") && answer.note.contains("primary: not available"), "{answer:?}");
         }
         let engines = "SELECT engine, fallback_from FROM messages WHERE role = 'assistant'";
         stage.tables.become_rows(engines, &[&["local", "primary"], &["local", "primary"]]).await;

@@ -10,7 +10,7 @@ use crate::event::{
 };
 use crate::ids::{EventId, MessageId, ScopeKey, UserId};
 use crate::inbox::worker::Ended;
-use crate::inbox::{CancelCause, Claim, Outcome};
+use crate::inbox::{CancelCause, Claim, Entry, Outcome};
 use crate::intake;
 use crate::platform::SendError;
 use crate::reply::buttons::{Buttons, is_reason};
@@ -18,6 +18,8 @@ use crate::reply::{Reply, ReplyError};
 use crate::store::{Delivery, DeliveryState, VersionChoice, Vote};
 use crate::task::Task;
 
+/// Presses of one button by one person this close together are one.
+const SAME_PRESS_MS: i64 = 5_000;
 /// Longer comments are cut.
 const COMMENT_CHARS: usize = 1_000;
 
@@ -56,7 +58,10 @@ impl Turn {
             Action::CloseForm => return self.set_form(case, None).await,
             Action::Ask | Action::Command => {
                 let (to, user) = (&case.pressed.to, &case.action.operator);
-                self.ask_for(case.claim, case.bot, to, user, &press.argument).await?;
+                let bucket = case.claim.received_at.0.div_euclid(SAME_PRESS_MS);
+                let told = format!("{}\n{user}\n{}\n{bucket}", press.event, press.argument);
+                let name = uuid::Uuid::new_v5(&press.event.0, told.as_bytes()).simple().to_string();
+                self.ask_for(case.claim, case.bot, (&name, to, user), &press.argument).await?;
             }
         }
         Ok(Ended::Settle(Outcome::Done(None)))
@@ -82,7 +87,8 @@ impl Turn {
         }
         let engine = (case.press.action == Action::OtherEngine).then(|| case.press.argument.clone());
         let task = Task::Regenerate { of: case.press.event, engine, by: case.action.operator.clone() };
-        let name = format!("regenerate:{}", case.claim.fence.event);
+        // Whoever presses twice sees the same card both times, and gets one answer more.
+        let name = format!("regenerate:{}:{}", case.press.event, case.pressed.delivery.card.sequence);
         self.set(case.bot, &name, case.pressed.scope.clone(), task).await?;
         Ok(Ended::Settle(Outcome::Done(None)))
     }
@@ -165,16 +171,16 @@ impl Turn {
         Buttons { event: case.press.event, language: case.pressed.language }
     }
 
-    /// Lets somebody ask by pressing: a message of theirs, as if they had written it where the card is.
+    /// Lets somebody ask by pressing: a message of theirs, as if they had written it where the card is. Once for each
+    /// name, and once while the same is still being answered.
     pub(super) async fn ask_for(
         &self,
         claim: &Claim,
         bot: &Bot,
-        to: &ReplyTo,
-        user: &UserId,
+        (name, to, user): (&str, &ReplyTo, &UserId),
         text: &str,
     ) -> Result<(), ReplyError> {
-        let name = format!("press:{}", claim.fence.event);
+        let name = format!("press:{name}");
         let message = Message {
             id: MessageId(name.clone()),
             chat: Chat { id: to.chat.clone(), kind: to.chat_kind, title: None },
@@ -194,8 +200,25 @@ impl Turn {
             occurred_at: None,
             body: Body::Message(Box::new(message)),
         };
-        self.inbox.accept(intake::entry(event, &bot.settings, self.now(), claim.trace.clone())).await?;
+        let entry = intake::entry(event, &bot.settings, self.now(), claim.trace.clone());
+        if !self.is_asked_already(bot, &entry).await? {
+            self.inbox.accept(entry).await?;
+        }
         Ok(())
+    }
+
+    /// Whether the same person has pressed the same before and is still waiting for the answer.
+    async fn is_asked_already(&self, bot: &Bot, entry: &Entry) -> Result<bool, ReplyError> {
+        let Body::Message(asked) = &entry.event.body else { return Ok(false) };
+        let open = self.inbox.open_in_scope(&bot.settings.id, &entry.scope).await?;
+        Ok(open.iter().any(|open| match &open.event.body {
+            Body::Message(other) => {
+                other.id.as_str().starts_with("press:")
+                    && other.sender.id == asked.sender.id
+                    && other.text == asked.text
+            }
+            _ => false,
+        }))
     }
 
     /// Puts a task into the inbox; once for each `name`. Tasks of one scope wait for one another and for its messages.

@@ -35,7 +35,7 @@ impl Turn {
             }
             Lifecycle::Menu { reply_to, key } => match (command::parse(key), &reply_to.user) {
                 (Some(_), Some(user)) => {
-                    self.ask_for(claim, bot, reply_to, user, key).await?;
+                    self.ask_for(claim, bot, (&claim.fence.event.to_string(), reply_to, user), key).await?;
                     Ok(Ended::Settle(Outcome::Done(None)))
                 }
                 _ => self.welcome(claim, bot, reply_to).await,

@@ -1,5 +1,7 @@
 //! A message whose turn has not come: what its writer sees meanwhile.
 
+use std::time::Duration;
+
 use tracing::{debug, instrument};
 
 use super::ask::Ending;
@@ -13,6 +15,10 @@ use crate::inbox::{CancelCause, Claim, OpenEvent, Outcome};
 use crate::reply::{ANSWER, Draft, End, Reply, ReplyError};
 use crate::settings::BusyPolicy;
 use crate::store::DeliveryState;
+
+/// How often it is looked whether the cards of earlier questions are on show; together about two seconds.
+const LOOKS: u32 = 40;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 impl Turn {
     /// Shows a waiting message's place, or moves its card up. What needs no engine and what is not to be answered at
@@ -69,11 +75,33 @@ impl Turn {
         let card = draft.opening_card();
         let desk = self.desk(case.claim, case.bot, case.message.reply_to.clone());
         let known = self.store.delivery(case.event(), ANSWER).await?;
+        if known.is_none() && !self.older_ones_show(case).await? {
+            return Ok(());
+        }
         let mut reply = Reply::begin(desk, &card).await?;
         match known.map(|delivery| delivery.state) {
             Some(DeliveryState::Open) => reply.update(&card).await,
             _ => Ok(()),
         }
+    }
+
+    /// Waits a little until everything before it in the conversation is on show, so that cards stand in the order of
+    /// the questions. False if that takes longer: the process that has the one before may be dead.
+    async fn older_ones_show(&self, case: &Case<'_>) -> Result<bool, ReplyError> {
+        for _ in 0..LOOKS {
+            let open = self.inbox.open_in_scope(&case.bot.settings.id, &case.claim.scope).await?;
+            let mut hidden = false;
+            for older in open.iter().filter(|older| older.id < case.event()) {
+                let delivery = self.store.delivery(older.id, ANSWER).await?;
+                let waits_unseen = delivery.is_none_or(|delivery| delivery.state == DeliveryState::Prepared);
+                hidden |= waits_unseen && matches!(older.event.body, Body::Message(_));
+            }
+            if !hidden {
+                return Ok(true);
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        Ok(false)
     }
 
     /// Whether it follows so closely on a message of the same person that the two will be one question.

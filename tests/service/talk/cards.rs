@@ -214,3 +214,31 @@ async fn what_nobody_asked_for_is_sent_once_however_often_it_is_wanted() {
     assert_eq!(hall.shown().iter().filter(news).count(), 1);
     assert_eq!(hall.rows("SELECT state FROM deliveries").await, ["final", "final"]);
 }
+
+#[tokio::test]
+async fn whoever_presses_twice_gets_it_once() {
+    let hall = Hall::open(ChatSettings::default()).await;
+    let asked = hall.say("ada", "why?").await;
+    let card = hall.answer(asked).await;
+    hall.reason(asked).await;
+    let again = button(&card, Action::Regenerate);
+    let (first, _) = hall.press("ada", asked, &again).await;
+    let (second, _) = hall.press("ada", asked, &again).await;
+    hall.nth_end(asked, 2).await;
+    for press in [first, second] {
+        hall.reason(press).await;
+    }
+    let help = hall.say("ada", "/help").await;
+    let help_card = hall.answer(help).await;
+    let status = help_card.buttons.iter().find(|button| button.argument == "/status").unwrap();
+    for _ in 0..2 {
+        hall.press("ada", help, status).await;
+    }
+    hall.until(|shown| shown.iter().find(|one| one.call == "finish" && one.card.text.contains("local")).map(|_| ()))
+        .await;
+    let last = hall.say("ada", "/whoami").await;
+    hall.answer(last).await;
+    let ends =
+        |text: &str| hall.shown().iter().filter(|one| one.call == "finish" && one.card.text.contains(text)).count();
+    assert_eq!((ends("two"), ends("three"), ends("Answers running")), (1, 0, 1));
+}

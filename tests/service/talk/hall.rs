@@ -249,8 +249,10 @@ impl Hall {
         let bot = Arc::new(Bot { settings, platform, budget: Budget::unlimited() });
         let engines: Vec<Arc<dyn Engine>> = vec![engine.clone(), other.clone()];
         let (inbox, stop) = (database.inbox(), CancelToken::new());
+        let hr = BotSettings { id: "hr".into(), ..bot.settings.clone() };
+        let hr = Arc::new(Bot { settings: hr, platform: Arc::clone(&bot.platform), budget: Budget::unlimited() });
         let turn = Turn {
-            bots: [(bot.settings.id.clone(), Arc::clone(&bot))].into(),
+            bots: [&bot, &hr].map(|bot| (bot.settings.id.clone(), Arc::clone(bot))).into(),
             inbox: Arc::clone(&inbox),
             store: database.store(),
             router: Arc::new(Router::new(engines, RouterSettings::default())),
@@ -272,19 +274,30 @@ impl Hall {
         self.accept(&format!("ev-{}", message.id), Body::Message(Box::new(message))).await
     }
 
+    /// A message to the second bot, `hr`, which lives in the same chats.
+    pub async fn send_to_hr(&self, message: Message) -> EventId {
+        let settings = BotSettings { id: "hr".into(), ..self.bot.settings.clone() };
+        let name = format!("ev-{}", message.id);
+        self.accept_for(&settings, &name, Body::Message(Box::new(message))).await
+    }
+
     pub async fn happen(&self, name: &str, lifecycle: Lifecycle) -> EventId {
         self.accept(name, Body::Lifecycle(lifecycle)).await
     }
 
     async fn accept(&self, name: &str, body: Body) -> EventId {
+        self.accept_for(&self.bot.settings, name, body).await
+    }
+
+    async fn accept_for(&self, bot: &BotSettings, name: &str, body: Body) -> EventId {
         let event = Event {
-            bot: self.bot.settings.id.clone(),
+            bot: bot.id.clone(),
             platform: PlatformKind::Feishu,
             platform_event_id: name.to_owned(),
             occurred_at: None,
             body,
         };
-        let entry = intake::entry(event, &self.bot.settings, SystemClock.now(), None);
+        let entry = intake::entry(event, bot, SystemClock.now(), None);
         let id = entry.id;
         self.inbox.accept(entry).await.unwrap();
         id

@@ -169,3 +169,14 @@ async fn direct_chats_can_be_closed_but_for_some() {
     let card = hall.answer(allowed).await;
     let _ = button(&card, magpie_core::event::Action::NewTopic);
 }
+
+#[tokio::test]
+async fn two_bots_in_one_chat_do_not_know_what_the_other_was_told() {
+    let hall = Hall::open(ChatSettings::default()).await;
+    let first = hall.say("ada", "a secret for it").await;
+    hall.answer(first).await;
+    let second = hall.send_to_hr(message("ada", "what did I say?")).await;
+    hall.answer(second).await;
+    let asked: Vec<_> = hall.engine.prompts()[1].messages.iter().map(|m| m.text.clone()).collect();
+    assert_eq!(asked, ["be brief", "what did I say?"]);
+}
