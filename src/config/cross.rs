@@ -82,7 +82,7 @@ impl<'r> Findings<'r> {
         let clouds = self.cloud_names();
         if !matches!(wanted, "" | "auto" | "local") && !clouds.contains(&wanted) {
             let mut choices = vec!["auto", "local"];
-            choices.extend(clouds);
+            choices.extend(&clouds);
             let what = format!("is \"{wanted}\"; must be one of {}", choices.join(", "));
             self.report(&keys["model"].origin, format!("bots.{name}.model"), what);
         }
