@@ -3,7 +3,7 @@
 //! It stands where the real platform stands. People type and press; events and callbacks are encrypted, signed and
 //! pushed to the service's webhook with the platform's retry schedule. The OpenAPI that a bot calls is served on a
 //! loopback port, strict where the real one is strict: tokens, rates, sizes, card schema, CardKit sequences, streaming
-//! mode. Faults are switchable at run time, the clock can be moved, and [`FeishuSim::chats`] shows what a person sees.
+//! mode. Faults are switchable at run time, the clock can be moved, and [`SimulatedPlatform::chats`](crate::view::SimulatedPlatform::chats) shows what a person sees.
 //!
 //! | module | duty |
 //! | --- | --- |

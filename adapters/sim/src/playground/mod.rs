@@ -1,7 +1,7 @@
 //! The playground: a page on which a person writes to the bots on the simulated platforms.
 //!
 //! The page shows what the platforms show and what goes over the wire, live over server-sent events. It is plain
-//! HTML, CSS and JavaScript, embedded, and loads nothing from elsewhere. [`acts`] takes what a person does there.
+//! HTML, CSS and JavaScript, embedded, and loads nothing from elsewhere. `acts` takes what a person does there.
 
 mod acts;
 
