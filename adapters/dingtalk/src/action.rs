@@ -242,4 +242,13 @@ mod tests {
         assert_eq!(press_id(&json!(["card", 1])), press_id(&json!(["card", 1])));
         assert_ne!(press_id(&json!(["card", 1])), press_id(&json!(["card", 2])));
     }
+
+    #[test]
+    fn content_that_is_an_object_is_read_too() {
+        let body = json!({"outTrackId": "t", "userId": 7, "content": {"cardPrivateData": {"actionIds": [button_id(&press(), HintRoom::Free)]}}});
+        let pressed = read(&trusted(body.to_string().as_bytes()), &BotId::from("b")).unwrap();
+        let Body::Action(action) = pressed.event.body else { panic!("not an action") };
+        assert_eq!((action.press, action.operator), (Some(press()), UserId::from("7")));
+        assert_eq!(pressed.room, HintRoom::Free);
+    }
 }
