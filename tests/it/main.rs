@@ -22,3 +22,5 @@ mod platform_faults;
 mod playground;
 mod refusals;
 mod shutdown;
+mod stopping;
+mod talk;

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -27,6 +27,10 @@ struct State {
     scripted: Vec<(String, Script)>,
     usual: Option<Arc<Usual>>,
     prompts: Vec<Prompt>,
+    /// What is said in every recording; without it they are refused.
+    spoken: Option<String>,
+    /// The bytes of each form that came with a recording.
+    recordings: Vec<Vec<u8>>,
     running: usize,
     most_running: usize,
     hung_up: usize,
@@ -37,6 +41,8 @@ struct State {
 pub struct Prompt {
     /// Role and text.
     pub messages: Vec<(String, String)>,
+    /// Addresses of the pictures in all messages.
+    pub images: Vec<String>,
 }
 
 impl Prompt {
@@ -83,6 +89,16 @@ impl Endpoint {
         self.state().usual = Some(Arc::new(usual));
     }
 
+    /// From now on `text` is what is said in every recording.
+    pub fn hears(&self, text: &str) {
+        self.state().spoken = Some(text.to_owned());
+    }
+
+    /// The forms of all recordings so far, as bytes.
+    pub fn recordings(&self) -> Vec<Vec<u8>> {
+        self.state().recordings.clone()
+    }
+
     /// Every prompt so far.
     pub fn prompts(&self) -> Vec<Prompt> {
         self.state().prompts.clone()
@@ -109,7 +125,11 @@ impl Endpoint {
 
     async fn serve(&self, mut socket: TcpStream) {
         socket.set_nodelay(true).expect("a TCP socket has this option");
-        let Some(prompt) = read_prompt(&mut socket).await else { return };
+        let Some((head, body)) = read_request(&mut socket).await else { return };
+        if head.starts_with("post /v1/audio/transcriptions ") {
+            return self.transcribe(&mut socket, body).await;
+        }
+        let Some(prompt) = serde_json::from_slice(&body).ok().and_then(|body| prompt_of(&body)) else { return };
         let script = {
             let mut state = self.state();
             let scripted = state.scripted.iter().position(|(part, _)| prompt.question().contains(part.as_str()));
@@ -132,6 +152,17 @@ impl Endpoint {
         let mut state = self.state();
         state.running -= 1;
         state.hung_up += usize::from(!played);
+    }
+
+    async fn transcribe(&self, socket: &mut TcpStream, form: Vec<u8>) {
+        let spoken = {
+            let mut state = self.state();
+            state.recordings.push(form);
+            state.spoken.clone()
+        };
+        let answer =
+            spoken.map_or_else(|| Script::status("400 Bad Request"), |text| Script::json(&json!({"text": text})));
+        play(socket, answer).await;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -163,7 +194,8 @@ async fn play(writing: &mut (impl AsyncWriteExt + Unpin), script: Script) -> boo
     true
 }
 
-async fn read_prompt(socket: &mut TcpStream) -> Option<Prompt> {
+/// Head in lower case, and body.
+async fn read_request(socket: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
         let mut chunk = [0; 8192];
@@ -174,15 +206,21 @@ async fn read_prompt(socket: &mut TcpStream) -> Option<Prompt> {
         let length: usize = head.lines().find_map(|line| line.strip_prefix("content-length:"))?.trim().parse().ok()?;
         let body = &bytes[head_length + 4..];
         if body.len() >= length {
-            return prompt_of(&serde_json::from_slice(body).ok()?);
+            return Some((head, body.to_vec()));
         }
     }
 }
 
 fn prompt_of(body: &Value) -> Option<Prompt> {
-    let text = |message: &Value, key: &str| message[key].as_str().unwrap_or_default().to_owned();
-    let messages = body["messages"].as_array()?;
-    Some(Prompt {
-        messages: messages.iter().map(|message| (text(message, "role"), text(message, "content"))).collect(),
-    })
+    let mut images = Vec::new();
+    let mut messages = Vec::new();
+    for message in body["messages"].as_array()? {
+        let mut text = message["content"].as_str().unwrap_or_default().to_owned();
+        for part in message["content"].as_array().into_iter().flatten() {
+            text.push_str(part["text"].as_str().unwrap_or_default());
+            images.extend(part["image_url"]["url"].as_str().map(str::to_owned));
+        }
+        messages.push((message["role"].as_str().unwrap_or_default().to_owned(), text));
+    }
+    Some(Prompt { messages, images })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 /// One step of a response.
@@ -77,7 +77,15 @@ impl Script {
 
     /// A refusal.
     pub fn status(status: &str) -> Self {
-        let body = r#"{"error":{"message":"scripted","type":"scripted"}}"#;
+        Self::whole(status, r#"{"error":{"message":"scripted","type":"scripted"}}"#)
+    }
+
+    /// One object, not streamed.
+    pub fn json(body: &Value) -> Self {
+        Self::whole("200 OK", &body.to_string())
+    }
+
+    fn whole(status: &str, body: &str) -> Self {
         let length = body.len();
         Self(vec![Step::Bytes(format!(
             "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"

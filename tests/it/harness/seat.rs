@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use magpie_sim::view::{CardState, ChatView, MessageView, Pushed, SimulatedPlatform, Utterance};
+use magpie_sim::view::{ButtonView, CardState, ChatView, FormAt, MessageView, Pushed, SimulatedPlatform, Utterance};
+use serde_json::Value;
 use tokio::time::timeout_at;
 
 use super::wait::PATIENCE;
@@ -98,9 +99,18 @@ impl Seat {
 
     /// Presses the button with this label on one of the bot's cards.
     pub async fn press(&self, card: &MessageView, label: &str) -> Pushed {
-        let button = card.buttons.iter().find(|button| button.label == label);
-        let button = button.unwrap_or_else(|| panic!("no button {label:?}, but {:?}", card.buttons));
-        self.platform.press(&card.id, &button.id, &self.user).await
+        self.platform.press(&card.id, &button(card, label).id, &self.user).await
+    }
+
+    /// Fills a form in and sends it by the button with this label.
+    pub async fn submit(&self, card: &MessageView, label: &str, values: &Value) -> Pushed {
+        let button_id = &button(card, label).id;
+        self.platform.submit_form(FormAt { message_id: &card.id, button_id, user: &self.user }, values).await
+    }
+
+    /// Waits for this card to grow no more and to be like that.
+    pub async fn changed(&self, card: &MessageView, what: &str, fits: impl Fn(&MessageView) -> bool) -> MessageView {
+        self.answer(what, |answer| answer.id == card.id && is_finished(answer) && fits(answer)).await
     }
 
     /// The same chat with somebody else in the seat.
@@ -116,6 +126,16 @@ impl Seat {
         });
         lines.collect()
     }
+}
+
+fn button<'a>(card: &'a MessageView, label: &str) -> &'a ButtonView {
+    let button = card.buttons.iter().find(|button| button.label == label);
+    button.unwrap_or_else(|| panic!("no button {label:?}, but {:?}", card.buttons))
+}
+
+/// Whether a button with this label can be pressed.
+pub fn offers(card: &MessageView, label: &str) -> bool {
+    card.buttons.iter().any(|button| button.label == label)
 }
 
 /// Whether the platform has got all there is: the text, the small print, and the buttons that follow an answer.

@@ -65,6 +65,14 @@ impl Plan {
         self
     }
 
+    /// The endpoints added so far understand pictures.
+    pub fn vision(mut self) -> Self {
+        for cloud in &mut self.clouds {
+            cloud.insert("vision".into(), true.into());
+        }
+        self
+    }
+
     /// Sets a configuration key, such as `model.strategy`.
     pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.settings.push((key.to_owned(), value.into()));
@@ -180,6 +188,13 @@ impl Stage {
     pub fn groups(&self) -> [Seat; 2] {
         [self.feishu_group(), self.dingtalk_group()]
     }
+}
+
+/// Ids of the people that every simulated Feishu and every simulated DingTalk begins with.
+pub fn usual_people() -> [Vec<String>; 2] {
+    let feishu = FeishuSim::start(FeishuConfig::default()).expect("a simulated Feishu can be started");
+    let dingtalk = DingTalkSim::start(DingTalkConfig::default()).expect("a simulated DingTalk can be started");
+    [feishu.people(), dingtalk.people()].map(|people| people.into_iter().map(|(id, _)| id).collect())
 }
 
 /// Adds a second bot, on another simulated Feishu.
