@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod attachments;
 mod buttons;
 mod commands;
 mod conversation;
