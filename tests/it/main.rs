@@ -9,6 +9,7 @@ mod harness;
 
 mod attachments;
 mod buttons;
+mod card_faults;
 mod commands;
 mod conversation;
 mod crash;
