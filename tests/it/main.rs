@@ -8,6 +8,7 @@
 mod harness;
 
 mod attachments;
+mod budget;
 mod buttons;
 mod card_faults;
 mod commands;
