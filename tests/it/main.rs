@@ -14,6 +14,7 @@ mod card_faults;
 mod commands;
 mod conversation;
 mod crash;
+mod crash_talk;
 mod database_away;
 mod duplicates;
 #[cfg(feature = "candle")]
