@@ -101,6 +101,15 @@ pub struct Message {
     pub reply_to: ReplyTo,
 }
 
+impl Message {
+    /// The text without the marks that stand for attachments in it: what a person wrote.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let mark = |text: String, one: &Resource| text.replace(&format!("![image]({})", one.key), "");
+        self.content.resources.iter().fold(self.text.clone(), mark).trim().to_owned()
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chat {
     pub id: ChatId,
@@ -361,5 +370,15 @@ pub(crate) mod tests {
             },
             chat,
         }
+    }
+
+    #[test]
+    fn marks_of_attachments_are_no_words() {
+        let mut pictured = message("see ![image](img_1)\n\n![image](other)");
+        let picture = |key: &str| Resource { kind: ContentKind::Image, key: key.into(), name: None, duration_ms: None };
+        pictured.content.resources = vec![picture("img_1")];
+        assert_eq!(pictured.words(), "see \n\n![image](other)", "what is not attached was written");
+        pictured.text = "![image](img_1)".into();
+        assert_eq!(pictured.words(), "");
     }
 }

@@ -25,7 +25,7 @@ impl Turn {
     /// Asks an engine and streams its answer into a card.
     pub(super) async fn ask(&self, case: &Case<'_>, cancel: &Cancellation) -> Result<Ended, ReplyError> {
         let model = self.model(case.bot, case.chat, case.claim.scope.as_str()).await?;
-        let mut draft = Draft::new(case.event(), &case.message.text, case.language);
+        let mut draft = Draft::new(case.event(), &case.words, case.language);
         draft.stand_behind(self.router.backlog(&model));
         let desk = self.desk(case.claim, case.bot, case.message.reply_to.clone());
         let mut reply = Reply::begin(desk, &draft.opening_card()).await?;

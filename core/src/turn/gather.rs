@@ -153,11 +153,12 @@ impl Turn {
 
 /// What is asked: the text, after the quoted text it speaks of.
 fn question_text(message: &Message) -> String {
+    let words = message.words();
     match message.quote.as_ref().and_then(|quote| quote.text.as_deref()) {
-        Some(quoted) if !quoted.trim().is_empty() && !message.text.is_empty() => {
+        Some(quoted) if !quoted.trim().is_empty() && !words.is_empty() => {
             let quoted: Vec<_> = quoted.trim().lines().map(|line| format!("> {line}")).collect();
-            format!("{}\n\n{}", quoted.join("\n"), message.text)
+            format!("{}\n\n{words}", quoted.join("\n"))
         }
-        _ => message.text.clone(),
+        _ => words,
     }
 }

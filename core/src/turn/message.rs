@@ -29,13 +29,17 @@ pub(super) struct Case<'a> {
     /// What holds in the message's chat.
     pub chat: &'a ChatSettings,
     pub message: &'a Message,
+    /// What the person wrote.
+    pub words: String,
     pub language: Language,
 }
 
 impl<'a> Case<'a> {
     pub fn new(claim: &'a Claim, bot: &'a Bot, message: &'a Message) -> Self {
         let chat = bot.settings.chat_in(&message.chat.id);
-        Self { claim, bot, chat, message, language: bot.settings.language_for(&message.text) }
+        let words = message.words();
+        let language = bot.settings.language_for(&words);
+        Self { claim, bot, chat, message, words, language }
     }
 
     pub fn event(&self) -> EventId {
@@ -43,7 +47,7 @@ impl<'a> Case<'a> {
     }
 
     pub fn command(&self) -> Option<Command> {
-        command::parse(&self.message.text)
+        command::parse(&self.words)
     }
 
     pub fn is_admin(&self) -> bool {
@@ -52,7 +56,7 @@ impl<'a> Case<'a> {
 
     /// A finished card with this text.
     pub fn card(&self, text: String) -> Card {
-        fixed_card(self.event(), &self.message.text, text, self.language)
+        fixed_card(self.event(), &self.words, text, self.language)
     }
 
     pub fn text(&self, text: Text) -> String {
@@ -147,7 +151,7 @@ impl Turn {
             };
         }
         // Blanks alone ask nothing; a bare mention in a group deserves a hint.
-        if case.message.text.is_empty() && case.message.chat.kind == ChatKind::Direct && written(case.message) {
+        if case.words.is_empty() && case.message.chat.kind == ChatKind::Direct && written(case.message) {
             return Ok(Some(done("no_text")));
         }
         match self.admit(case).await? {
@@ -186,7 +190,7 @@ impl Turn {
             ContentKind::Image | ContentKind::Audio | ContentKind::File | ContentKind::Forwarded
         );
         let pictured = !case.message.content.resources.is_empty();
-        if case.message.text.is_empty() && !readable && !pictured {
+        if case.words.is_empty() && !readable && !pictured {
             let text = if written(case.message) { Text::EmptyMessage } else { Text::UnreadableMessage };
             return Ok(Some(Fixed { card: case.card(case.text(text)), reason: Some("no_text") }));
         }
@@ -246,7 +250,7 @@ impl Turn {
         self.log_error(case.claim, "attempts_exhausted", "given up after too many attempts").await;
         let desk = self.desk(case.claim, case.bot, case.message.reply_to.clone());
         if let Some(delivery) = self.store.delivery(case.event(), ANSWER).await? {
-            let draft = Draft::new(case.event(), &case.message.text, case.language);
+            let draft = Draft::new(case.event(), &case.words, case.language);
             let mut reply = Reply::resume(desk, delivery).await?;
             reply.end_with(draft.final_card(CardState::Failed, Some(Text::GivenUp)));
             if let Err(ReplyError::Store(error)) = reply.finish().await {

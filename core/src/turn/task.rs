@@ -116,8 +116,8 @@ impl Turn {
     /// The reply that shows another answer, in the card of `of` or in one of its own, with the draft for it.
     async fn again(&self, case: &Case<'_>, of: EventId) -> Result<Again, ReplyError> {
         let desk = || self.desk(case.claim, case.bot, case.message.reply_to.clone());
-        let own = Draft::new(case.event(), &case.message.text, case.language);
-        let shared = Draft::new(of, &case.message.text, case.language).worked_on_by(case.event());
+        let own = Draft::new(case.event(), &case.words, case.language);
+        let shared = Draft::new(of, &case.words, case.language).worked_on_by(case.event());
         let known = self.store.delivery(of, ANSWER).await?;
         // An earlier attempt had to begin a card of its own.
         let own_begun = self.store.delivery(case.event(), ANSWER).await?;
@@ -138,7 +138,7 @@ impl Turn {
             DeliveryState::Final => match Reply::reopen(at, delivery, &draft.opening_card()).await {
                 Ok(reply) => Ok(Again::Reply(Box::new(reply), Box::new(draft))),
                 Err(ReplyError::Send(SendError::Unchangeable { .. } | SendError::Gone { .. })) => {
-                    let own = Draft::new(case.event(), &case.message.text, case.language);
+                    let own = Draft::new(case.event(), &case.words, case.language);
                     Again::begin(desk(), own).await
                 }
                 Err(error) => Err(error),

@@ -52,7 +52,7 @@ impl Turn {
         let Some(delivery) = self.store.delivery(case.event(), ANSWER).await? else {
             return Ok(done(cause.reason()));
         };
-        let draft = Draft::new(case.event(), &case.message.text, case.language);
+        let draft = Draft::new(case.event(), &case.words, case.language);
         let nothing = Completion { prompt_tokens: 0, completion_tokens: 0, finish: Finish::Cancelled };
         let ending = Ending::of(&End::Answered(nothing), &draft, Some(cause), case.language);
         let desk = self.desk(case.claim, case.bot, case.message.reply_to.clone());
@@ -70,7 +70,7 @@ impl Turn {
     }
 
     async fn try_to_show_place(&self, case: &Case<'_>) -> Result<(), ReplyError> {
-        let mut draft = Draft::new(case.event(), &case.message.text, case.language);
+        let mut draft = Draft::new(case.event(), &case.words, case.language);
         draft.wait_for(case.claim.ahead);
         let card = draft.opening_card();
         let desk = self.desk(case.claim, case.bot, case.message.reply_to.clone());
