@@ -59,7 +59,8 @@ pub trait Inbox: Send + Sync {
     /// (`not_mentioned`) is too late to end, but once recalled it counts as `recalled`.
     fn cancel(&self, event: EventId, cause: CancelCause) -> BoxFuture<'_, Result<Cancelled, StoreError>>;
 
-    /// The same by the platform's message id. If the message is not here yet, that is remembered for when it comes.
+    /// The same by the platform's message id. If the message is not here yet, that is remembered for when it comes; if it
+    /// became part of another question, that question is meant.
     fn cancel_message<'a>(
         &'a self,
         bot: &'a BotId,

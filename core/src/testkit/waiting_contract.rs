@@ -249,6 +249,10 @@ pub async fn later_messages_become_part_of_a_claimed_one(fixture: &Fixture) {
     assert_eq!(again.event, fence.event);
     assert_eq!(merged(&fixture.inbox.absorb(again, &[]).await.unwrap()), ["ev_b", "ev_c"], "a retry finds them");
     assert_eq!(merged(&fixture.inbox.absorb(again, &ids[2..]).await.unwrap()), ["ev_b", "ev_c", "ev_d"]);
+    let taken_back = fixture.inbox.cancel_message(&BOT.into(), &"om_c".into(), CancelCause::Recalled).await.unwrap();
+    assert_eq!(taken_back, Cancelled::Asked, "a part that is taken back ends the whole");
+    let wish = fixture.inbox.renew(again, LEASE).await.unwrap();
+    assert_eq!(wish, Some(CancelCause::Recalled));
     done(fixture, again).await;
     assert_eq!(names(&fixture.claim("third", 10).await), ["elsewhere"]);
 }

@@ -50,6 +50,10 @@ pub(super) async fn cancel_message(
     let found: Option<(Option<Id>,)> =
         session.optional("SELECT event_id FROM event_keys WHERE bot = $1 AND key = $2", args![&bot, &key]).await?;
     let event = found.and_then(|(id,)| id).map(|id| EventId(id.0));
+    let event = match event {
+        Some(event) => Some(whole(&mut session, event).await?),
+        None => None,
+    };
     let met = if let Some(event) = event {
         cancel_within(&mut session, event, cause, now).await?
     } else {
@@ -58,6 +62,13 @@ pub(super) async fn cancel_message(
     };
     session.commit().await?;
     Ok((event, met))
+}
+
+/// The event that a message became part of; itself, if it became part of none.
+async fn whole(session: &mut Session, event: EventId) -> Result<EventId, Failure> {
+    let statement = "SELECT merged_into FROM events WHERE id = $1 AND merged_into IS NOT NULL";
+    let row: Option<(Id,)> = session.optional(statement, args![event]).await?;
+    Ok(row.map_or(event, |(into,)| EventId(into.0)))
 }
 
 async fn cancel_within(
