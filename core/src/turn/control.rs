@@ -127,7 +127,10 @@ impl Turn {
 
     async fn set_form(&self, case: &Case<'_>, form: Option<Form>) -> Result<Ended, ReplyError> {
         match &case.pressed.delivery.final_card {
-            Some(card) if card.form != form => self.change(case, Card { form, ..card.clone() }, None).await,
+            // What an earlier attempt wrote down may not have been shown.
+            Some(card) if card.form != form || case.claim.fence.attempt > 1 => {
+                self.change(case, Card { form, ..card.clone() }, None).await
+            }
             _ => Ok(Ended::Settle(Outcome::Done(None))),
         }
     }

@@ -19,6 +19,9 @@ use crate::settings::ChatSettings;
 use crate::store::{Admission, Allowance, Delivery, DeliveryState};
 use crate::texts::Text;
 
+/// The reason of events that were given up.
+const EXHAUSTED: &str = "attempts_exhausted";
+
 /// The name under which a chat's pause is kept.
 pub(super) const PAUSED: &str = "paused";
 
@@ -245,20 +248,27 @@ impl Turn {
         Ok(Ended::Settled)
     }
 
-    /// Ends the card of an event that was tried too often.
+    /// Gives an event up that was tried too often.
     async fn give_up(&self, case: &Case<'_>) -> Result<Ended, ReplyError> {
-        self.log_error(case.claim, "attempts_exhausted", "given up after too many attempts").await;
+        let Some(delivery) = self.store.delivery(case.event(), ANSWER).await? else {
+            self.log_error(case.claim, EXHAUSTED, "given up after too many attempts").await;
+            return Ok(dead(EXHAUSTED));
+        };
+        let draft = Draft::new(case.event(), &case.words, case.language);
         let desk = self.desk(case.claim, case.bot, case.message.reply_to.clone());
-        if let Some(delivery) = self.store.delivery(case.event(), ANSWER).await? {
-            let draft = Draft::new(case.event(), &case.words, case.language);
-            let mut reply = Reply::resume(desk, delivery).await?;
-            reply.end_with(draft.final_card(CardState::Failed, Some(Text::GivenUp)));
-            if let Err(ReplyError::Store(error)) = reply.finish().await {
-                return Err(error.into());
-            }
-            reply.save().await?;
+        let card = draft.final_card(CardState::Failed, Some(Text::GivenUp));
+        self.leave(case, Reply::resume(desk, delivery).await?, card).await
+    }
+
+    /// Ends a card that was tried too often, as well as that goes.
+    pub(super) async fn leave(&self, case: &Case<'_>, mut reply: Reply, card: Card) -> Result<Ended, ReplyError> {
+        self.log_error(case.claim, EXHAUSTED, "given up after too many attempts").await;
+        reply.end_with(card);
+        if let Err(ReplyError::Store(error)) = reply.finish().await {
+            return Err(error.into());
         }
-        Ok(dead("attempts_exhausted"))
+        reply.save().await?;
+        Ok(dead(EXHAUSTED))
     }
 }
 

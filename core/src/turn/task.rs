@@ -6,7 +6,7 @@ use tracing::{Span, info, instrument, warn};
 use super::ask::{Ending, pace};
 use super::message::Case;
 use super::press::origin;
-use super::{Bot, Desk, MAX_ATTEMPTS, Turn, dead, done};
+use super::{Bot, Desk, MAX_ATTEMPTS, Turn, done};
 use crate::card::{Card, CardState, Version};
 use crate::conversation::{follow_up, summary, window};
 use crate::engine::{Delta, Finish, Prompt, Role};
@@ -126,10 +126,11 @@ impl Turn {
             (None, Some(known)) if known.state != DeliveryState::Dropped => (known, shared, of),
             _ => return Again::begin(desk(), own).await,
         };
-        if case.claim.fence.attempt > MAX_ATTEMPTS {
-            return Ok(Again::Ended(dead("attempts_exhausted")));
-        }
         let at = Desk { event, ..desk() };
+        if case.claim.fence.attempt > MAX_ATTEMPTS {
+            let card = restored(&delivery, draft.final_card(CardState::Failed, Some(Text::GivenUp)));
+            return self.leave(case, Reply::resume(at, delivery).await?, card).await.map(Again::Ended);
+        }
         match delivery.state {
             DeliveryState::Finishing => {
                 let mut reply = Reply::resume(at, delivery).await?;
