@@ -186,7 +186,8 @@ impl Pane<'_> {
         if self.platform == "feishu" {
             self.click(&format!("{asked}//select[@data-field='reason']/option[@value='wrong']")).await;
             let comment = Locator::Css("#feishu [data-field=comment]");
-            self.client.find(comment).await.unwrap().send_keys("not at all").await.unwrap();
+            let field = self.client.find(comment).await.expect("the form has a comment");
+            field.send_keys("not at all").await.expect("it takes text");
             self.press(CARD, "Send").await;
         } else {
             self.press(CARD, "It is wrong").await;
