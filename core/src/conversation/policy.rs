@@ -1,7 +1,7 @@
 //! Whether the bot speaks.
 
 use crate::clock::UnixMillis;
-use crate::event::{Addressed, ChatKind, Message};
+use crate::event::{Addressed, ChatKind, Message, ReplyTo};
 use crate::settings::{ChatSettings, DirectPolicy, GroupPolicy};
 
 /// What policy says of a message.
@@ -29,6 +29,21 @@ pub fn judge(settings: &ChatSettings, message: &Message, sent_at: Option<UnixMil
         ChatKind::Direct => direct(settings, message),
         ChatKind::Group => group(settings, message),
     }
+}
+
+/// Whether the bot introduces itself where it is new: where it would also answer.
+#[must_use]
+pub fn welcomes(settings: &ChatSettings, to: &ReplyTo) -> bool {
+    let listed = match to.chat_kind {
+        ChatKind::Group => settings.allow_chats.contains(&to.chat.0),
+        ChatKind::Direct => to.user.as_ref().is_some_and(|user| settings.allow_users.contains(&user.0)),
+    };
+    let answers = match (to.chat_kind, settings.group_policy, settings.direct_policy) {
+        (ChatKind::Group, GroupPolicy::Off, _) | (ChatKind::Direct, _, DirectPolicy::Off) => false,
+        (ChatKind::Group, GroupPolicy::Allowlist, _) | (ChatKind::Direct, _, DirectPolicy::Allowlist) => listed,
+        _ => true,
+    };
+    settings.welcome && answers
 }
 
 fn direct(settings: &ChatSettings, message: &Message) -> Verdict {
@@ -143,5 +158,23 @@ mod tests {
         let off = ChatSettings { group_policy: GroupPolicy::Off, ..ChatSettings::default() };
         assert_eq!(verdict(&off, &group_message(Addressed::Bot)), Verdict::Deny);
         assert_eq!(verdict(&off, &group_message(Addressed::NotBot)), Verdict::Ignore("not_mentioned"));
+    }
+
+    #[test]
+    fn the_bot_introduces_itself_only_where_it_would_answer() {
+        let direct = message("hi").reply_to;
+        let group = ReplyTo { chat_kind: ChatKind::Group, ..direct.clone() };
+        let usual = ChatSettings::default();
+        assert!(welcomes(&usual, &direct) && welcomes(&usual, &group));
+        assert!(!welcomes(&ChatSettings { welcome: false, ..usual.clone() }, &direct));
+        let off = ChatSettings { group_policy: GroupPolicy::Off, direct_policy: DirectPolicy::Off, ..usual.clone() };
+        assert!(!welcomes(&off, &direct) && !welcomes(&off, &group));
+        let listing = ChatSettings {
+            group_policy: GroupPolicy::Allowlist,
+            direct_policy: DirectPolicy::Allowlist,
+            allow_users: vec!["user".to_owned()],
+            ..usual
+        };
+        assert!(welcomes(&listing, &direct) && !welcomes(&listing, &group));
     }
 }

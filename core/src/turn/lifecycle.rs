@@ -4,6 +4,7 @@ use super::message::PAUSED;
 use super::{Bot, Turn, done};
 use crate::card::Card;
 use crate::conversation::command;
+use crate::conversation::policy::welcomes;
 use crate::event::{ChatKind, Lifecycle, ReplyTo};
 use crate::inbox::worker::Ended;
 use crate::inbox::{CancelCause, Claim, Outcome};
@@ -57,7 +58,7 @@ impl Turn {
     async fn welcome(&self, claim: &Claim, bot: &Bot, to: &ReplyTo) -> Result<Ended, ReplyError> {
         let chat = bot.settings.chat_in(&to.chat);
         let paused = self.store.choice(&bot.settings.id, &format!("chat:{}", to.chat), PAUSED).await?;
-        if !chat.welcome || paused.is_some() {
+        if !welcomes(chat, to) || paused.is_some() {
             return Ok(done("noted"));
         }
         let event = claim.fence.event;
