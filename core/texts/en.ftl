@@ -88,7 +88,7 @@ history-summary = Summary so far
 history-current = current
 untitled = (without a title)
 export-empty = There is nothing to export in the current topic.
-export-link = Your current topic as a file: { $link } (works for { $hours } hours; whoever has the link can read it)
+export-link = [Your current topic as a file]({ $link }). The link works for { $hours } hours; whoever has it can read it.
 export-title = Export
 who-am-i =
     - Name: { $name }

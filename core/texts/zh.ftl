@@ -84,7 +84,7 @@ history-summary = 目前的小结
 history-current = 当前
 untitled = （无标题）
 export-empty = 当前话题还没有内容可以导出。
-export-link = 当前话题的文件：{ $link }（{ $hours } 小时内有效；拿到链接的人都能看到内容）
+export-link = [当前话题的文件]({ $link })。链接 { $hours } 小时内有效；拿到链接的人都能看到内容。
 export-title = 导出
 who-am-i =
     - 名字：{ $name }

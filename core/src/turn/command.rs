@@ -157,7 +157,7 @@ impl Turn {
         };
         let text = match self.links.transcript(topic.conversation) {
             Some(link) => {
-                let values = [("link", format!("<{link}>").into()), ("hours", LINK_HOURS.into())];
+                let values = [("link", link.into()), ("hours", LINK_HOURS.into())];
                 Text::ExportLink.with(case.language, &values)
             }
             None => self.transcript(case, topic.conversation).await?,
