@@ -231,3 +231,23 @@ async fn whoever_did_not_ask_is_told_so() {
     let denied = "SELECT reason FROM events WHERE kind = 'action'";
     stage.tables.become_rows(denied, &[&["denied"], &["denied"], &["denied"], &["denied"]]).await;
 }
+
+#[tokio::test]
+async fn a_topic_is_exported_by_a_link_that_nobody_can_bend() {
+    let (stage, model) = stage_with(&[]).await;
+    for seat in stage.groups() {
+        answered(&seat, &model, &["The exported answer."]).await;
+        seat.say_acknowledged("/export").await;
+        let card = seat.answer("the link", |card| card.html.contains("/transcripts/")).await;
+        let link = card.html.split('"').find(|part| part.contains("/transcripts/")).expect("a link's address");
+        let link = link.replace("&amp;", "&");
+        let client = crate::harness::service::client();
+        let file = client.get(&link).send().await.expect("it answers");
+        assert_eq!(file.status(), 200, "{link}");
+        let text = file.text().await.expect("it is text");
+        assert!(text.contains(&question_on(&seat)) && text.contains("The exported answer."), "{text}");
+        for bent in [link.replace("expires=1", "expires=2"), link.replace("/transcripts/0", "/transcripts/1")] {
+            assert_eq!(client.get(&bent).send().await.expect("it answers").status(), 404, "{bent}");
+        }
+    }
+}
